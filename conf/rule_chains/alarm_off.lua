@@ -1,0 +1,2 @@
+return { msg = { alarm = false, alarmTemperature = msg.temperature },
+  msgType = "POST_ATTRIBUTES_REQUEST" }

@@ -1,0 +1,2 @@
+return { msg = { alarm = true, alarmTemperature = msg.temperature },
+  msgType = "POST_ATTRIBUTES_REQUEST" }

@@ -1,0 +1,105 @@
+/* actor: one entity in memory: its mailbox, its attributes, its sessions, who watches it.
+ *
+ * Created by the first message or call for its id; its state is loaded by a reader while what
+ * arrives waits; parked when it has been idle. Belongs to its shard's thread. Room-internal: outside
+ * of actors an entity is reached by id. */
+#ifndef PS_ACTORS_ACTOR_H
+#define PS_ACTORS_ACTOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "actors/actors.h"
+#include "actors/attribute_cache.h"
+#include "actors/session.h"
+#include "actors/subscribers.h"
+#include "actors/timer_wheel.h"
+#include "core/entity/device_identity.h"
+#include "core/mailbox.h"
+#include "core/metrics.h"
+#include "core/telemetry/series.h"
+#include "rules/host.h"
+
+enum ps_actor_state {
+    PS_ACTOR_LOADING, /* a reader fetches identity and attributes; everything waits */
+    PS_ACTOR_READY,
+    PS_ACTOR_GONE, /* no such entity: calls are told, messages dropped; a negative cache */
+};
+
+struct ps_actor {
+    struct ps_actor *hash_next;
+    struct ps_actor *run_next; /* link of the run queue */
+    struct ps_shard *shard;
+    struct ps_entity_id id;
+    struct ps_uuid tenant;
+    struct ps_device_identity *identity; /* devices; NULL for others and until loaded */
+    enum ps_actor_state state;
+    bool load_pending;                   /* a reader works for it */
+    bool runnable;                       /* in the run queue */
+    struct ps_mailbox mailbox;           /* data lane */
+    struct ps_actor_call *calls, **call_tail; /* control lane */
+    struct ps_session *sessions;         /* oldest first */
+    struct ps_entity_series *series;     /* NULL until the first point */
+    struct ps_attribute_cache attributes;
+    uint32_t attributes_epoch;           /* of the shard, when they were loaded */
+    struct ps_update_hub *hub;           /* who watches; NULL: nobody */
+    uint32_t watches;
+    struct ps_timer idle;
+    int64_t last_activity_ms;            /* monotonic */
+};
+
+/** Queue a call behind the others and make the actor runnable. */
+void ps_actor_push_call(struct ps_actor *actor, struct ps_actor_call *call);
+/** Give the actor its turn: calls first, then messages, within the limits of a turn.
+ *  Returns: true if work is left. */
+bool ps_actor_turn(struct ps_actor *actor);
+/** A new actor, loading. NULL if memory is short. */
+struct ps_actor *ps_actor_create(struct ps_shard *shard, const struct ps_uuid *tenant,
+                                 const struct ps_entity_id *entity);
+/** Its state arrived (or could not be loaded). */
+struct ps_actor_loaded {
+    enum ps_status status; /* PS_ENOTFOUND: gone */
+    struct ps_device_identity *identity; /* taken */
+    struct ps_attribute_list attributes; /* taken */
+};
+void ps_actor_loaded(struct ps_actor *actor, struct ps_actor_loaded *loaded);
+/** Identity or existence changed: forget and load again. */
+void ps_actor_reload(struct ps_actor *actor);
+/** A message it could not be given: counted, its ack released. */
+void ps_actor_drop(struct ps_shard *shard, struct ps_msg *msg, enum ps_metric reason,
+                   enum ps_status status);
+/** Can it leave memory? */
+bool ps_actor_is_idle(const struct ps_actor *actor);
+void ps_actor_destroy(struct ps_actor *actor);
+
+/** Close a session and tell its transport why. */
+void ps_actor_end_session(struct ps_session *session, enum ps_session_end reason);
+void ps_actor_end_sessions(struct ps_actor *actor, enum ps_session_end reason);
+
+/* ---- effects; see actor_effects.c ---- */
+
+/** Put points into the batch, tell watchers after the commit. */
+PS_MUST_CHECK enum ps_status ps_actor_save_telemetry(struct ps_actor *actor,
+                                                     const struct ps_save_telemetry *save,
+                                                     struct ps_text *why);
+/** Put attributes into the batch; tell watchers, sessions and the rule chain as `save` says. */
+PS_MUST_CHECK enum ps_status ps_actor_save_attributes(struct ps_actor *actor,
+                                                      const struct ps_save_attributes *save,
+                                                      uint32_t hops, struct ps_text *why);
+PS_MUST_CHECK enum ps_status ps_actor_delete_attributes(struct ps_actor *actor,
+                                                        enum ps_attribute_scope scope,
+                                                        const struct ps_kv *keys, size_t count);
+/** A message that this entity's own work makes enters its rule chain (no ack). */
+void ps_actor_emit(struct ps_actor *actor, const struct ps_msg_content *content, uint32_t hops);
+/** Tell sessions and watchers what a committed notice says. */
+void ps_actor_tell(struct ps_actor *actor, struct ps_update *update, bool to_device,
+                   bool to_watchers);
+
+/** The host that runs of this actor see. */
+struct ps_actor_host {
+    struct ps_host base; /* first */
+    struct ps_actor *actor;
+};
+extern const struct ps_host_ops PS_ACTOR_HOST_OPS;
+
+#endif

@@ -1,0 +1,78 @@
+/* actor_load: fetching an actor's identity and attributes in a reader, back through the port. */
+#include <stdlib.h>
+
+#include "actors/shard_state.h"
+#include "core/log.h"
+#include "core/storage/reader.h"
+
+enum { RETRY_MS = 500 };
+
+struct actor_load {
+    struct ps_reader_job job; /* first */
+    struct ps_port_item item;
+    struct ps_shard *shard;
+    struct ps_entity_id entity;
+    struct ps_actor_loaded loaded;
+};
+
+static void deliver_loaded(struct ps_port_item *item, void *owner)
+{
+    struct ps_shard *shard = owner;
+    struct actor_load *load =
+        (struct actor_load *)((char *)item - offsetof(struct actor_load, item));
+    struct ps_actor *actor = ps_directory_find(&shard->directory, &load->entity.id);
+    PS_ASSERT(actor); /* an actor that loads is not idle, so it was not parked */
+    ps_actor_loaded(actor, &load->loaded);
+    free(load);
+}
+
+static void load_in_reader(struct ps_reader_job *job, struct ps_db *db)
+{
+    struct actor_load *load = (struct actor_load *)job;
+    struct ps_actor_loaded *loaded = &load->loaded;
+    if (load->entity.type == PS_ENTITY_DEVICE)
+        loaded->status = ps_device_identity_find(db, &load->entity.id, &loaded->identity);
+    if (loaded->status == PS_OK)
+        loaded->status = ps_attribute_list(db, &load->entity, NULL, &loaded->attributes);
+    ps_port_post(&load->shard->port, &load->item);
+}
+
+void ps_shard_load_actor(struct ps_shard *shard, struct ps_actor *actor)
+{
+    struct actor_load *load = calloc(1, sizeof *load);
+    if (load) {
+        load->job.run = load_in_reader;
+        load->item.run = deliver_loaded;
+        load->shard = shard;
+        load->entity = actor->id;
+    }
+    if (load && ps_reader_submit(shard->settings->readers, &load->job) == PS_OK) {
+        actor->load_pending = true;
+        return;
+    }
+    free(load);
+    ps_shard_timer_start(shard, &actor->idle, shard->mono_ms + RETRY_MS);
+}
+
+void ps_actor_loaded(struct ps_actor *actor, struct ps_actor_loaded *loaded)
+{
+    struct ps_shard *shard = actor->shard;
+    actor->load_pending = false;
+    if (loaded->status != PS_OK && loaded->status != PS_ENOTFOUND) {
+        ps_log_event(PS_LOG_ERROR, "actors", "entity_not_loaded", "error",
+                     ps_status_text(loaded->status));
+        ps_attribute_list_deinit(&loaded->attributes);
+        ps_device_identity_release(loaded->identity);
+        ps_shard_timer_start(shard, &actor->idle, shard->mono_ms + RETRY_MS);
+        return;
+    }
+    ps_device_identity_release(actor->identity);
+    actor->identity = loaded->identity;
+    if (actor->identity)
+        actor->tenant = actor->identity->tenant;
+    ps_attribute_cache_take(&actor->attributes, &loaded->attributes);
+    actor->attributes_epoch = shard->attributes_epoch;
+    actor->state = loaded->status == PS_OK ? PS_ACTOR_READY : PS_ACTOR_GONE;
+    ps_shard_timer_start(shard, &actor->idle, shard->mono_ms + shard->settings->idle_park_ms);
+    ps_shard_make_runnable(shard, actor);
+}

@@ -1,0 +1,104 @@
+/* batch: the effects of the messages that finished in the last moments on a shard.
+ *
+ * While it fills it belongs to the shard; submitted, to the writer, which puts all of it in one
+ * transaction; settled, to the shard again: points are applied to the heads, watchers and devices
+ * are told, acks released. What it holds is kept or lost as one.
+ *
+ * Everything put in is copied. An effect that does not fit in memory fails before anything of it
+ * is in. */
+#ifndef PS_ACTORS_BATCH_H
+#define PS_ACTORS_BATCH_H
+
+#include "actors/subscribers.h"
+#include "core/ack.h"
+#include "core/arena.h"
+#include "core/buf.h"
+#include "core/entity/dead_letter.h"
+#include "core/storage/writer.h"
+#include "core/telemetry/journal.h"
+#include "core/telemetry/series.h"
+#include "rules/host.h"
+
+struct ps_shard;
+
+struct ps_batch_point {
+    struct ps_series *series;
+    int64_t ts_ms;
+    struct ps_value value;
+};
+
+struct ps_batch_series {
+    struct ps_series *series;
+    struct ps_entity_id entity;
+};
+
+struct ps_batch_attribute {
+    struct ps_entity_id entity;
+    enum ps_attribute_scope scope;
+    struct ps_kv kv; /* value NULL: delete */
+    int64_t updated_ms;
+};
+
+/* Who is to be told after the commit. */
+struct ps_batch_notice {
+    struct ps_batch_notice *next;
+    struct ps_update *update; /* owned until it is posted */
+    bool to_device, to_watchers;
+};
+
+struct ps_batch {
+    struct ps_writer_item item; /* first */
+    struct ps_port_item settled;
+    struct ps_port *home; /* the shard's port */
+    _Atomic int64_t *next_seq; /* of the journal; the writer's thread counts it up */
+    struct ps_batch *next;
+
+    struct ps_buf blob;
+    struct ps_journal_encoder encoder;
+    struct ps_batch_point *points;
+    struct ps_batch_series *series;
+    struct ps_batch_attribute *attributes;
+    struct ps_dead_letter *letters; /* messages that failed: text is in the arena */
+    size_t point_count, point_cap, series_count, series_cap, attribute_count, attribute_cap,
+        letter_count, letter_cap;
+    struct ps_batch_notice *notices, **notice_tail;
+    struct ps_ack *acks, **ack_tail;
+    struct ps_arena arena;
+    uint32_t effects; /* counts up with each effect: did a message leave something here? */
+    uint32_t messages;
+    uint32_t ack_count;
+
+    enum ps_status status; /* of the commit */
+    int64_t seq;           /* journal row, if there are points */
+};
+
+PS_MUST_CHECK enum ps_status ps_batch_create(struct ps_port *home, _Atomic int64_t *next_seq,
+                                             void (*settled)(struct ps_port_item *item,
+                                                             void *owner),
+                                             struct ps_batch **out);
+void ps_batch_destroy(struct ps_batch *batch);
+/** Empty again, memory kept. */
+void ps_batch_reset(struct ps_batch *batch);
+bool ps_batch_is_empty(const struct ps_batch *batch);
+/** How much it holds, roughly, in bytes. */
+size_t ps_batch_bytes(const struct ps_batch *batch);
+
+/** A series that is not in the catalogue yet goes in with its first point. */
+PS_MUST_CHECK enum ps_status ps_batch_add_point(struct ps_batch *batch,
+                                                const struct ps_entity_id *entity,
+                                                struct ps_series *series, int64_t ts_ms,
+                                                const struct ps_value *value);
+PS_MUST_CHECK enum ps_status ps_batch_add_attribute(struct ps_batch *batch,
+                                                    const struct ps_entity_id *entity,
+                                                    enum ps_attribute_scope scope,
+                                                    const struct ps_kv *kv, int64_t updated_ms);
+PS_MUST_CHECK enum ps_status ps_batch_add_letter(struct ps_batch *batch, const struct ps_msg *msg,
+                                                 const struct ps_uuid *chain,
+                                                 const struct ps_uuid *node, const char *error);
+/** Takes the update; NULL (it could not be made) is PS_ENOMEM. */
+PS_MUST_CHECK enum ps_status ps_batch_add_notice(struct ps_batch *batch, struct ps_update *update,
+                                                 bool to_device, bool to_watchers);
+/** The batch becomes an owner's place: the ack is released when it settled. */
+void ps_batch_add_ack(struct ps_batch *batch, struct ps_ack *ack);
+
+#endif

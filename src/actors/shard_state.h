@@ -1,0 +1,77 @@
+/* shard_state: the struct behind ps_shard, for the files of this room. */
+#ifndef PS_ACTORS_SHARD_STATE_H
+#define PS_ACTORS_SHARD_STATE_H
+
+#include "actors/actor.h"
+#include "actors/actors_start.h"
+#include "actors/batch.h"
+#include "actors/directory.h"
+#include "actors/shard.h"
+#include "core/metrics.h"
+#include "core/thread.h"
+#include "rules/run.h"
+
+enum { PS_BATCHES_IN_FLIGHT_MAX = 2 };
+
+struct ps_task_list {
+    struct ps_shard_task *first, **tail;
+};
+
+struct ps_tenant_lua {
+    struct ps_uuid tenant;
+    struct ps_lua *lua;
+    uint64_t used; /* a clock of uses: the smallest leaves first */
+};
+
+struct ps_shard {
+    /* constant after create */
+    unsigned index;
+    struct ps_actors *actors;
+    const struct ps_actors_settings *settings;
+
+    /* any thread */
+    struct ps_port port;
+    _Atomic int64_t inbox_bytes; /* of messages posted and not delivered yet */
+
+    /* the shard's thread only */
+    struct ps_thread thread;
+    int epoll_fd;
+    bool draining;
+    int64_t mono_ms, now_ms; /* of this round */
+    struct ps_timer_wheel timers;
+    struct ps_directory directory;
+    struct ps_series_table series;
+    struct ps_actor *run_first, **run_tail;
+    struct ps_task_list flush, deferred, stalled;
+    struct ps_batch *filling, *spare;
+    unsigned in_flight;
+    uint32_t attributes_epoch; /* counts up when a commit failed */
+    struct ps_run_env run_env;
+    size_t mailbox_bytes; /* of all mailboxes */
+    struct ps_tenant_lua *luas;
+    size_t lua_count, lua_cap;
+    uint64_t lua_clock;
+    char *read_buffer;
+};
+
+/** The batch that fills; NULL only if memory is short. */
+struct ps_batch *ps_shard_batch(struct ps_shard *shard);
+void ps_shard_make_runnable(struct ps_shard *shard, struct ps_actor *actor);
+/** The actor of an entity, created if it is not in memory; NULL if memory is short. */
+struct ps_actor *ps_shard_actor(struct ps_shard *shard, const struct ps_uuid *tenant,
+                                const struct ps_entity_id *entity);
+/** A message for an entity of this shard. PS_OK: taken. PS_EBUSY: *msg is still the caller's. */
+PS_MUST_CHECK enum ps_status ps_shard_deliver(struct ps_shard *shard, struct ps_msg **msg);
+struct ps_lua *ps_shard_lua(struct ps_shard *shard, const struct ps_uuid *tenant);
+/** Fetch the actor's identity and attributes in a reader. */
+void ps_shard_load_actor(struct ps_shard *shard, struct ps_actor *actor);
+
+PS_MUST_CHECK enum ps_status ps_shard_create(struct ps_actors *actors, unsigned index,
+                                             const struct ps_actors_settings *settings,
+                                             _Atomic uint32_t *next_series,
+                                             struct ps_shard **out);
+PS_MUST_CHECK enum ps_status ps_shard_start(struct ps_shard *shard);
+void ps_shard_stop(struct ps_shard *shard); /* drains, joins */
+void ps_shard_destroy(struct ps_shard *shard);
+
+#endif

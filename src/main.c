@@ -1,0 +1,70 @@
+/* main: the sub-commands of pacificsoft. What `run` puts together is in server.c. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/check_config.h"
+#include "cli/options.h"
+#include "cli/version.h"
+#include "core/log.h"
+#include "server.h"
+
+extern char **environ;
+
+static const char usage[] =
+    "Usage: pacificsoft COMMAND\n"
+    "\n"
+    "  run [--config FILE] [--data DIR] [--demo] [--set section.key=value]... [--ready-file FILE]\n"
+    "                  serve until SIGTERM; SIGHUP reloads, SIGUSR1 logs what is going on\n"
+    "  check-config [--config FILE] [--data DIR] [--set section.key=value]... [--print]\n"
+    "                  tell whether run would accept these settings\n"
+    "  version         print the version\n";
+
+static bool reload(void *arg, struct ps_config *out)
+{
+    struct ps_text why;
+    if (ps_cli_options_load(arg, environ, out, &why) == PS_OK)
+        return true;
+    ps_log_event(PS_LOG_ERROR, "server", "reload_refused", "error", why.data);
+    return false;
+}
+
+static int run(int argc, char **argv)
+{
+    static struct ps_cli_options options;
+    struct ps_config config;
+    struct ps_text why;
+    if (ps_cli_options_parse(PS_CLI_RUN, argc, argv, &options, &why) != PS_OK) {
+        fprintf(stderr, "pacificsoft run: %s\n", why.data);
+        return 2;
+    }
+    if (options.help) {
+        fputs(usage, stdout);
+        return EXIT_SUCCESS;
+    }
+    if (ps_cli_options_load(&options, environ, &config, &why) != PS_OK) {
+        fprintf(stderr, "pacificsoft run: %s\n", why.data);
+        return EXIT_FAILURE;
+    }
+    ps_log_configure((enum ps_log_level)config.log_level, (enum ps_log_format)config.log_format);
+    struct ps_server_options server = { .config = &config,
+                                        .demo = options.demo,
+                                        .ready_file = options.ready_file,
+                                        .reload = reload,
+                                        .reload_arg = &options };
+    return ps_server_run(&server);
+}
+
+int main(int argc, char **argv)
+{
+    const char *command = argc > 1 ? argv[1] : "";
+    if (strcmp(command, "run") == 0)
+        return run(argc - 2, argv + 2);
+    if (strcmp(command, "check-config") == 0)
+        return ps_cli_check_config(argc - 2, argv + 2, environ, stdout, stderr);
+    if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)
+        return ps_cli_version(stdout);
+    bool asked = strcmp(command, "help") == 0 || strcmp(command, "--help") == 0;
+    fputs(usage, asked ? stdout : stderr);
+    return asked ? EXIT_SUCCESS : 2;
+}

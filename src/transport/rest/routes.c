@@ -1,0 +1,106 @@
+#include "transport/rest/routes.h"
+
+#define TELEMETRY "/api/plugins/telemetry/{}"
+
+/* clang-format off */
+static const struct ps_rest_route routes[] = {
+    { PS_HTTP_POST, "/api/auth/login", 0, PS_REST_JSON, ps_rest_login },
+    { PS_HTTP_POST, "/api/auth/token", 0, PS_REST_JSON, ps_rest_refresh },
+    { PS_HTTP_GET, "/api/auth/user", PS_REST_ALL, PS_REST_RAW, ps_rest_whoami },
+    { PS_HTTP_POST, "/api/auth/logout", PS_REST_ALL, PS_REST_RAW, ps_rest_logout },
+
+    { PS_HTTP_POST, "/api/device/credentials", PS_REST_TA, PS_REST_JSON,
+      ps_rest_credentials_save },
+    { PS_HTTP_GET, "/api/device/info/{}", PS_REST_TA | PS_REST_CU, PS_REST_RAW,
+      ps_rest_device_get_info },
+    { PS_HTTP_GET, "/api/device/{}/credentials", PS_REST_TA | PS_REST_CU, PS_REST_RAW,
+      ps_rest_credentials_get },
+    { PS_HTTP_POST, "/api/device", PS_REST_TA | PS_REST_CU, PS_REST_JSON, ps_rest_device_save },
+    { PS_HTTP_GET, "/api/device/{}", PS_REST_TA | PS_REST_CU, PS_REST_RAW, ps_rest_device_get },
+    { PS_HTTP_DELETE, "/api/device/{}", PS_REST_TA, PS_REST_RAW, ps_rest_device_delete },
+    { PS_HTTP_GET, "/api/tenant/devices", PS_REST_TA, PS_REST_RAW, ps_rest_tenant_devices },
+    { PS_HTTP_GET, "/api/tenant/device", PS_REST_TA, PS_REST_RAW, ps_rest_device_by_name },
+    { PS_HTTP_GET, "/api/tenant/deviceInfos", PS_REST_TA, PS_REST_RAW,
+      ps_rest_tenant_device_infos },
+    { PS_HTTP_GET, "/api/customer/{}/devices", PS_REST_TA | PS_REST_CU, PS_REST_RAW,
+      ps_rest_customer_devices },
+    { PS_HTTP_GET, "/api/customer/{}/deviceInfos", PS_REST_TA | PS_REST_CU, PS_REST_RAW,
+      ps_rest_customer_device_infos },
+    { PS_HTTP_DELETE, "/api/customer/device/{}", PS_REST_TA, PS_REST_RAW,
+      ps_rest_device_unassign },
+    { PS_HTTP_POST, "/api/customer/{}/device/{}", PS_REST_TA, PS_REST_RAW, ps_rest_device_assign },
+
+    { PS_HTTP_POST, "/api/deviceProfile", PS_REST_TA, PS_REST_JSON, ps_rest_device_profile_save },
+    { PS_HTTP_GET, "/api/deviceProfile/{}", PS_REST_TA, PS_REST_RAW, ps_rest_device_profile_get },
+    { PS_HTTP_DELETE, "/api/deviceProfile/{}", PS_REST_TA, PS_REST_RAW,
+      ps_rest_device_profile_delete },
+    { PS_HTTP_POST, "/api/deviceProfile/{}/default", PS_REST_TA, PS_REST_RAW,
+      ps_rest_device_profile_set_default },
+    { PS_HTTP_GET, "/api/deviceProfiles", PS_REST_TA, PS_REST_RAW, ps_rest_device_profile_list },
+    { PS_HTTP_GET, "/api/deviceProfileInfo/default", PS_REST_TA | PS_REST_CU, PS_REST_RAW,
+      ps_rest_device_profile_info_default },
+    { PS_HTTP_GET, "/api/deviceProfileInfo/{}", PS_REST_TA | PS_REST_CU, PS_REST_RAW,
+      ps_rest_device_profile_info },
+    { PS_HTTP_GET, "/api/deviceProfileInfos", PS_REST_TA | PS_REST_CU, PS_REST_RAW,
+      ps_rest_device_profile_infos },
+
+    { PS_HTTP_GET, TELEMETRY "/{}/keys/timeseries", PS_REST_ALL, PS_REST_RAW,
+      ps_rest_timeseries_keys },
+    { PS_HTTP_GET, TELEMETRY "/{}/keys/attributes", PS_REST_ALL, PS_REST_RAW,
+      ps_rest_attribute_keys },
+    { PS_HTTP_GET, TELEMETRY "/{}/keys/attributes/{}", PS_REST_ALL, PS_REST_RAW,
+      ps_rest_attribute_keys },
+    { PS_HTTP_GET, TELEMETRY "/{}/values/attributes", PS_REST_ALL, PS_REST_RAW,
+      ps_rest_attribute_values },
+    { PS_HTTP_GET, TELEMETRY "/{}/values/attributes/{}", PS_REST_ALL, PS_REST_RAW,
+      ps_rest_attribute_values },
+    { PS_HTTP_GET, TELEMETRY "/{}/values/timeseries", PS_REST_ALL, PS_REST_RAW,
+      ps_rest_timeseries_values },
+    { PS_HTTP_GET, TELEMETRY "/{}/values/timeseries/history", PS_REST_ALL, PS_REST_RAW,
+      ps_rest_timeseries_history },
+    { PS_HTTP_POST, TELEMETRY "/{}/timeseries/{}", PS_REST_ALL, PS_REST_RAW,
+      ps_rest_timeseries_save },
+    { PS_HTTP_POST, TELEMETRY "/{}/timeseries/{}/{}", PS_REST_ALL, PS_REST_RAW,
+      ps_rest_timeseries_save },
+    { PS_HTTP_POST, TELEMETRY "/{}/attributes/{}", PS_REST_ALL, PS_REST_RAW,
+      ps_rest_attributes_save },
+    { PS_HTTP_POST, TELEMETRY "/{}/{}", PS_REST_ALL, PS_REST_RAW, ps_rest_attributes_save },
+    { PS_HTTP_POST, TELEMETRY "/{}", PS_REST_ALL, PS_REST_RAW, ps_rest_device_attributes_save },
+    { PS_HTTP_DELETE, TELEMETRY "/{}/{}", PS_REST_ALL, PS_REST_RAW, ps_rest_attributes_delete },
+    { PS_HTTP_DELETE, TELEMETRY "/{}", PS_REST_ALL, PS_REST_RAW,
+      ps_rest_device_attributes_delete },
+
+    { PS_HTTP_GET, "/api/ruleChains", PS_REST_TA, PS_REST_RAW, ps_rest_rule_chain_list },
+    { PS_HTTP_POST, "/api/ruleChain/metadata", PS_REST_TA, PS_REST_JSON,
+      ps_rest_rule_chain_metadata_save },
+    { PS_HTTP_POST, "/api/ruleChain/validate", PS_REST_TA, PS_REST_JSON,
+      ps_rest_rule_chain_validate },
+    { PS_HTTP_POST, "/api/ruleChain", PS_REST_TA, PS_REST_JSON, ps_rest_rule_chain_save },
+    { PS_HTTP_GET, "/api/ruleChain/{}/metadata", PS_REST_TA, PS_REST_RAW,
+      ps_rest_rule_chain_metadata_get },
+    { PS_HTTP_POST, "/api/ruleChain/{}/root", PS_REST_TA, PS_REST_RAW,
+      ps_rest_rule_chain_set_root },
+    { PS_HTTP_GET, "/api/ruleChain/{}", PS_REST_TA, PS_REST_RAW, ps_rest_rule_chain_get },
+    { PS_HTTP_DELETE, "/api/ruleChain/{}", PS_REST_TA, PS_REST_RAW, ps_rest_rule_chain_delete },
+
+    { PS_HTTP_GET, "/api/tenants", PS_REST_SA, PS_REST_RAW, ps_rest_tenant_list },
+    { PS_HTTP_GET, "/api/tenant/customers", PS_REST_TA, PS_REST_RAW, ps_rest_customer_by_title },
+    { PS_HTTP_GET, "/api/tenant/info/{}", PS_REST_SA | PS_REST_TA, PS_REST_RAW,
+      ps_rest_tenant_get_info },
+    { PS_HTTP_GET, "/api/tenant/{}", PS_REST_SA | PS_REST_TA, PS_REST_RAW, ps_rest_tenant_get },
+    { PS_HTTP_GET, "/api/customers", PS_REST_TA, PS_REST_RAW, ps_rest_customer_list },
+    { PS_HTTP_GET, "/api/customer/{}", PS_REST_TA | PS_REST_CU, PS_REST_RAW,
+      ps_rest_customer_get },
+    { PS_HTTP_GET, "/api/users", PS_REST_TA | PS_REST_CU, PS_REST_RAW, ps_rest_user_list },
+    { PS_HTTP_GET, "/api/user/{}", PS_REST_ALL, PS_REST_RAW, ps_rest_user_get },
+
+    { PS_HTTP_GET, "/api/system/info", PS_REST_ALL, PS_REST_RAW, ps_rest_system_info },
+    { PS_HTTP_GET, "/api/dashboard/serverTime", PS_REST_ALL, PS_REST_RAW, ps_rest_server_time },
+};
+/* clang-format on */
+
+const struct ps_rest_route *ps_rest_routes(size_t *count)
+{
+    *count = sizeof routes / sizeof routes[0];
+    return routes;
+}

@@ -1,0 +1,160 @@
+/* telemetry_write: storing telemetry and attributes, deleting attributes: section 8.2 of the REST
+ * contract. The data is committed when the answer is sent. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/config.h"
+#include "core/entity/attribute.h"
+#include "core/metrics.h"
+#include "transport/rest/routes.h"
+#include "transport/rest/telemetry.h"
+
+enum { KVS_MAX = 200000 };
+
+static struct ps_payload_rules payload_rules(const struct ps_rest_call *call)
+{
+    const struct ps_config *config = call->services->config;
+    return (struct ps_payload_rules){
+        .type_cast = config->transport_json_type_cast_enabled,
+        .string_len_max = (uint32_t)config->transport_json_max_string_value_length,
+        .kv_count_max = KVS_MAX,
+    };
+}
+
+/* A parser's complaint, or none left to store. */
+static bool check_payload(struct ps_rest_call *call, enum ps_status st, const struct ps_text *why,
+                          const struct ps_payload *payload, const char *nothing)
+{
+    if (!ps_rest_changed(call, st, why))
+        return false;
+    if (payload->kv_count > 0)
+        return true;
+    ps_rest_bad_request(call, "%s", nothing);
+    return false;
+}
+
+static const char *body_text(const struct ps_rest_call *call)
+{
+    return call->http->body.data ? call->http->body.data : "";
+}
+
+/* --- telemetry --- */
+
+static bool parse_ttl(struct ps_rest_call *call, const char *text, int64_t *out)
+{
+    char *end;
+    *out = 0;
+    if (!text)
+        return true;
+    long long value = strtoll(text, &end, 10);
+    if (*end || text[0] < '0' || text[0] > '9' || value > PS_CONFIG_YEAR_S * 1000) {
+        ps_rest_bad_request(call, "Invalid TTL: %s", text);
+        return false;
+    }
+    *out = value;
+    return true;
+}
+
+void ps_rest_timeseries_save(struct ps_rest_call *call)
+{
+    struct ps_entity_ref ref;
+    struct ps_payload payload = { 0 };
+    struct ps_payload_rules rules = payload_rules(call);
+    struct ps_text why = { "" };
+    int64_t ttl_s;
+    if (!parse_ttl(call, call->captures[3], &ttl_s) ||
+        !ps_rest_find_entity(call, call->captures[0], call->captures[1], PS_WRITE_VALUES, &ref))
+        return;
+    enum ps_status st = ps_payload_parse_telemetry(&payload, body_text(call), call->http->body.len,
+                                                   &rules, &why);
+    if (check_payload(call, st, &why, &payload, "No time series data found in request body!")) {
+        st = ps_entity_save_telemetry(call->services->actors, &ref, &payload, ttl_s, &why);
+        if (ps_rest_changed(call, st, &why))
+            ps_http_reply_empty(call->reply);
+    }
+    ps_payload_deinit(&payload);
+}
+
+/* --- attributes --- */
+
+static void save_attributes(struct ps_rest_call *call, const char *type, const char *id,
+                            const char *scope_text)
+{
+    struct ps_entity_ref ref;
+    struct ps_payload payload = { 0 };
+    struct ps_payload_rules rules = payload_rules(call);
+    struct ps_text why = { "" };
+    enum ps_attribute_scope scope;
+    if (!ps_rest_scope(call, scope_text, &scope))
+        return;
+    if (scope == PS_SCOPE_CLIENT) { /* the device's own */
+        ps_rest_bad_request(call, "Invalid scope: %s", scope_text);
+        return;
+    }
+    if (!ps_rest_find_entity(call, type, id, PS_WRITE_VALUES, &ref))
+        return;
+    enum ps_status st = ps_payload_parse_attributes(&payload, body_text(call),
+                                                    call->http->body.len, &rules, &why);
+    if (check_payload(call, st, &why, &payload, "No attributes data found in request body!")) {
+        st = ps_entity_save_attributes(call->services->actors, &ref, scope, payload.kvs,
+                                       payload.kv_count, &why);
+        if (ps_rest_changed(call, st, &why))
+            ps_http_reply_empty(call->reply);
+    }
+    ps_payload_deinit(&payload);
+}
+
+void ps_rest_attributes_save(struct ps_rest_call *call)
+{
+    save_attributes(call, call->captures[0], call->captures[1], call->captures[2]);
+}
+
+void ps_rest_device_attributes_save(struct ps_rest_call *call)
+{
+    save_attributes(call, NULL, call->captures[0], call->captures[1]);
+}
+
+/* --- delete --- */
+
+static void delete_keys(struct ps_rest_call *call, const struct ps_entity_ref *ref,
+                        enum ps_attribute_scope scope, const struct ps_rest_keys *keys)
+{
+    struct ps_kv *kvs = calloc(keys->count, sizeof *kvs);
+    enum ps_status st = PS_ENOMEM;
+    if (kvs) {
+        for (size_t i = 0; i < keys->count; i++)
+            kvs[i] = (struct ps_kv){ .key = keys->list[i],
+                                     .key_len = (uint32_t)strlen(keys->list[i]) };
+        st = ps_entity_delete_attributes(call->services->actors, ref, scope, kvs, keys->count);
+        free(kvs);
+    }
+    if (ps_rest_changed(call, st, NULL))
+        ps_http_reply_empty(call->reply);
+}
+
+static void delete_attributes(struct ps_rest_call *call, const char *type, const char *id,
+                              const char *scope_text)
+{
+    struct ps_entity_ref ref;
+    struct ps_rest_keys keys;
+    enum ps_attribute_scope scope;
+    if (!ps_rest_scope(call, scope_text, &scope) ||
+        !ps_rest_find_entity(call, type, id, PS_WRITE_VALUES, &ref) ||
+        !ps_rest_keys_parse(call, &keys))
+        return;
+    if (keys.count > 0)
+        delete_keys(call, &ref, scope, &keys);
+    else
+        ps_rest_bad_request(call, "No keys are specified!");
+    ps_rest_keys_deinit(&keys);
+}
+
+void ps_rest_attributes_delete(struct ps_rest_call *call)
+{
+    delete_attributes(call, call->captures[0], call->captures[1], call->captures[2]);
+}
+
+void ps_rest_device_attributes_delete(struct ps_rest_call *call)
+{
+    delete_attributes(call, NULL, call->captures[0], call->captures[1]);
+}
