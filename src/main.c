@@ -46,7 +46,7 @@ static int run(int argc, char **argv)
         fprintf(stderr, "pacificsoft run: %s\n", why.data);
         return EXIT_FAILURE;
     }
-    ps_log_configure((enum ps_log_level)config.log_level, (enum ps_log_format)config.log_format);
+    ps_server_configure_log(&config);
     struct ps_server_options server = { .config = &config,
                                         .demo = options.demo,
                                         .ready_file = options.ready_file,

@@ -79,6 +79,14 @@ static enum ps_status fail(enum ps_status st, const char *what, const char *why)
     return st;
 }
 
+void ps_server_configure_log(const struct ps_config *config)
+{
+    struct ps_text why;
+    ps_log_configure((enum ps_log_level)config->log_level, (enum ps_log_format)config->log_format);
+    if (ps_log_set_levels(config->log_levels, &why) != PS_OK)
+        ps_log_event(PS_LOG_ERROR, "server", "log_levels_refused", "error", why.data);
+}
+
 /* ---- process ----------------------------------------------------------------------------------- */
 
 static void raise_descriptor_limit(void)
@@ -392,8 +400,7 @@ static void reload(struct server *server)
     if (!server->options->reload || !server->options->reload(server->options->reload_arg, &fresh))
         return;
     size_t waiting = ps_config_reload(&server->config, &fresh);
-    ps_log_configure((enum ps_log_level)server->config.log_level,
-                     (enum ps_log_format)server->config.log_format);
+    ps_server_configure_log(&server->config);
     struct ps_log_line line;
     if (ps_log_begin(&line, PS_LOG_INFO, "server", "reloaded")) {
         ps_log_int(&line, "wait_for_restart", (int64_t)waiting);

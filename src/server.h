@@ -15,6 +15,9 @@ struct ps_server_options {
     void *reload_arg;
 };
 
+/** Levels and form of the log as these settings say. */
+void ps_server_configure_log(const struct ps_config *config);
+
 /** Start, serve until SIGTERM or SIGINT, drain, stop. Returns: the process's exit status. */
 int ps_server_run(const struct ps_server_options *options);
 

@@ -119,26 +119,46 @@ void ps_actor_tell(struct ps_actor *actor, struct ps_update *update, bool to_dev
 
 /* ---- telemetry --------------------------------------------------------------------------------- */
 
-static struct ps_series *series_of(struct ps_actor *actor, const struct ps_kv *kv)
+enum { SERIES_AT_ONCE = 32 };
+
+/* Series of the key-values, made if they are new; NULL where the value is null. A key is checked
+ * when its series is made, so a known one was checked then. */
+static enum ps_status find_series(struct ps_actor *actor, const struct ps_kv *kvs, size_t count,
+                                  struct ps_series **out, struct ps_text *why)
 {
     struct ps_series_table *table = &actor->shard->series;
-    if (!actor->series)
-        actor->series = ps_series_table_get(table, &actor->id);
-    return actor->series ? ps_series_get(table, actor->series, kv->key, kv->key_len) : NULL;
-}
-
-static enum ps_status check_new_keys(const struct ps_actor *actor,
-                                     const struct ps_save_telemetry *save, struct ps_text *why)
-{
-    for (uint32_t i = 0; i < save->kv_count; i++) {
-        const struct ps_kv *kv = &save->kvs[i];
-        if (actor->series && ps_series_find(actor->series, kv->key, kv->key_len))
-            continue; /* it was checked when it was new */
-        enum ps_status st = check_key(kv, why);
-        if (st != PS_OK)
-            return st;
+    bool all_known = actor->series != NULL;
+    for (size_t i = 0; i < count; i++) {
+        out[i] = actor->series ? ps_series_find(actor->series, kvs[i].key, kvs[i].key_len) : NULL;
+        all_known &= out[i] != NULL;
+    }
+    if (all_known)
+        return PS_OK;
+    enum ps_status st = check_keys(kvs, count, why);
+    if (st != PS_OK)
+        return st;
+    if (!actor->series && !(actor->series = ps_series_table_get(table, &actor->id)))
+        return PS_ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        if (kvs[i].value.type == PS_VALUE_NULL || out[i])
+            continue;
+        out[i] = ps_series_get(table, actor->series, kvs[i].key, kvs[i].key_len);
+        if (!out[i])
+            return PS_ENOMEM;
     }
     return PS_OK;
+}
+
+static enum ps_status add_points(struct ps_actor *actor, struct ps_batch *batch, int64_t ts_ms,
+                                 const struct ps_kv *kvs, size_t count, struct ps_text *why)
+{
+    struct ps_series *series[SERIES_AT_ONCE];
+    enum ps_status st = find_series(actor, kvs, count, series, why);
+    for (size_t i = 0; i < count && st == PS_OK; i++) {
+        if (kvs[i].value.type != PS_VALUE_NULL)
+            st = ps_batch_add_point(batch, &actor->id, series[i], ts_ms, &kvs[i].value);
+    }
+    return st;
 }
 
 enum ps_status ps_actor_save_telemetry(struct ps_actor *actor,
@@ -147,20 +167,20 @@ enum ps_status ps_actor_save_telemetry(struct ps_actor *actor,
     struct ps_batch *batch = ps_shard_batch(actor->shard);
     if (!batch)
         return PS_ENOMEM;
-    enum ps_status st = check_new_keys(actor, save, why);
-    for (uint32_t i = 0; i < save->kv_count && st == PS_OK && save->keep_history; i++) {
-        const struct ps_kv *kv = &save->kvs[i];
-        if (kv->value.type == PS_VALUE_NULL)
-            continue;
-        struct ps_series *series = series_of(actor, kv);
-        st = series ? ps_batch_add_point(batch, &actor->id, series, save->ts_ms, &kv->value)
-                    : PS_ENOMEM;
+    /* a long message is checked as a whole before its first part goes in */
+    enum ps_status st =
+        save->kv_count > SERIES_AT_ONCE ? check_keys(save->kvs, save->kv_count, why) : PS_OK;
+    for (uint32_t at = 0; at < save->kv_count && st == PS_OK && save->keep_history;
+         at += SERIES_AT_ONCE) {
+        uint32_t left = save->kv_count - at;
+        st = add_points(actor, batch, save->ts_ms, save->kvs + at,
+                        left < SERIES_AT_ONCE ? left : SERIES_AT_ONCE, why);
     }
     if (st == PS_OK && save->tell_subscribers && actor->watches)
         st = ps_batch_add_notice(batch,
-                        make_update(actor, PS_UPDATE_TELEMETRY, PS_SCOPE_CLIENT, save->ts_ms,
-                                    save->kvs, save->kv_count),
-                        false, true);
+                                 make_update(actor, PS_UPDATE_TELEMETRY, PS_SCOPE_CLIENT,
+                                             save->ts_ms, save->kvs, save->kv_count),
+                                 false, true);
     return st;
 }
 

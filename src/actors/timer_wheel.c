@@ -2,6 +2,8 @@
 
 #include "core/status.h"
 
+enum { SLOTS_LOOKED_AT = 32 }; /* for the next deadline: about four seconds ahead */
+
 void ps_timer_wheel_init(struct ps_timer_wheel *wheel, int64_t now_ms)
 {
     for (size_t i = 0; i < PS_TIMER_SLOTS; i++)
@@ -80,12 +82,12 @@ int ps_timer_wheel_next_ms(const struct ps_timer_wheel *wheel, int64_t now_ms)
 {
     if (!wheel->count)
         return -1;
-    for (int64_t tick = wheel->tick + 1; tick <= wheel->tick + PS_TIMER_SLOTS; tick++) {
+    for (int64_t tick = wheel->tick + 1; tick <= wheel->tick + SLOTS_LOOKED_AT; tick++) {
         const struct ps_timer *slot = &wheel->slots[tick % PS_TIMER_SLOTS];
         if (slot->next == slot)
             continue;
         int64_t wait = tick * PS_TIMER_TICK_MS - now_ms;
         return wait < 0 ? 0 : (int)wait;
     }
-    return PS_TIMER_SLOTS * PS_TIMER_TICK_MS;
+    return SLOTS_LOOKED_AT * PS_TIMER_TICK_MS;
 }

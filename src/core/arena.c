@@ -41,9 +41,12 @@ void *ps_arena_alloc(struct ps_arena *arena, size_t len)
 
 char *ps_arena_copy(struct ps_arena *arena, const char *data, size_t len)
 {
-    char *copy = ps_arena_alloc(arena, len ? len : 1);
-    if (copy && len)
+    char *copy = ps_arena_alloc(arena, len + 1);
+    if (!copy)
+        return NULL;
+    if (len)
         memcpy(copy, data, len);
+    copy[len] = '\0';
     return copy;
 }
 

@@ -15,7 +15,7 @@ struct ps_arena {
 
 /** `len` bytes, aligned for pointers and integers; NULL if memory is short. */
 void *ps_arena_alloc(struct ps_arena *arena, size_t len);
-/** A copy of the bytes; NULL if memory is short. */
+/** A copy of the bytes, terminated; NULL if memory is short. */
 char *ps_arena_copy(struct ps_arena *arena, const char *data, size_t len);
 void ps_arena_reset(struct ps_arena *arena);
 void ps_arena_deinit(struct ps_arena *arena);

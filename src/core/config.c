@@ -92,26 +92,24 @@ static size_t smallest(size_t a, size_t b, size_t c)
     return ab < c ? ab : c;
 }
 
-/* Edits that turn `a` into `b`: insert, delete, replace a character or swap two neighbours
- * (optimal string alignment). Both are shorter than SETTING_NAME_SIZE. */
+/* Characters to insert, delete or replace to turn `a` into `b` (Levenshtein); both are shorter than
+ * SETTING_NAME_SIZE. */
 static size_t edit_distance(const char *a, const char *b)
 {
     size_t a_len = strlen(a), b_len = strlen(b);
-    size_t rows[3][SETTING_NAME_SIZE + 1];
+    size_t row[SETTING_NAME_SIZE + 1];
     for (size_t j = 0; j <= b_len; j++)
-        rows[0][j] = j;
+        row[j] = j;
     for (size_t i = 1; i <= a_len; i++) {
-        size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *two_above = rows[(i + 1) % 3];
+        size_t diagonal = row[0]; /* of the row above */
         row[0] = i;
         for (size_t j = 1; j <= b_len; j++) {
-            size_t replaced = above[j - 1] + (a[i - 1] != b[j - 1]);
-            row[j] = smallest(above[j] + 1, row[j - 1] + 1, replaced);
-            bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-            if (swapped && two_above[j - 2] + 1 < row[j])
-                row[j] = two_above[j - 2] + 1;
+            size_t above = row[j];
+            row[j] = smallest(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
+            diagonal = above;
         }
     }
-    return rows[a_len % 3][b_len];
+    return row[b_len];
 }
 
 /* The setting whose name, as `write_name` spells it, is closest to what was given. */

@@ -49,14 +49,11 @@ void ps_metrics_msg_received(struct ps_metrics *metrics, unsigned lane, enum ps_
 {
     PS_ASSERT(transport >= PS_METRIC_MQTT_MESSAGES && transport <= PS_METRIC_REST_MESSAGES);
     ps_metrics_add(metrics, lane, transport, n);
-    ps_metrics_add(metrics, lane, PS_METRIC_MSG_RECEIVED, n);
-    ps_metrics_add(metrics, lane, PS_METRIC_MSG_IN_FLIGHT, n);
 }
 
 void ps_metrics_msg_stored(struct ps_metrics *metrics, unsigned lane, int64_t n)
 {
     ps_metrics_add(metrics, lane, PS_METRIC_MSG_STORED, n);
-    ps_metrics_add(metrics, lane, PS_METRIC_MSG_IN_FLIGHT, -n);
 }
 
 static bool is_refusal(enum ps_metric reason)
@@ -76,15 +73,36 @@ void ps_metrics_msg_lost(struct ps_metrics *metrics, unsigned lane, enum ps_metr
     enum ps_metric total = is_refusal(reason) ? PS_METRIC_MSG_REFUSED : PS_METRIC_MSG_DROPPED;
     ps_metrics_add(metrics, lane, reason, n);
     ps_metrics_add(metrics, lane, total, n);
-    ps_metrics_add(metrics, lane, PS_METRIC_MSG_IN_FLIGHT, -n);
 }
 
-int64_t ps_metrics_read(const struct ps_metrics *metrics, enum ps_metric id)
+static int64_t sum_of_lanes(const struct ps_metrics *metrics, enum ps_metric id)
 {
     int64_t sum = 0;
     for (unsigned i = 0; i < metrics->lane_count; i++)
         sum += atomic_load_explicit(&metrics->lanes[i].values[id], memory_order_relaxed);
     return sum;
+}
+
+/* Not counted on the way in: it is what the transports counted. */
+static int64_t received(const struct ps_metrics *metrics)
+{
+    int64_t sum = 0;
+    for (int id = PS_METRIC_MQTT_MESSAGES; id <= PS_METRIC_REST_MESSAGES; id++)
+        sum += sum_of_lanes(metrics, (enum ps_metric)id);
+    return sum + sum_of_lanes(metrics, PS_METRIC_MSG_RECEIVED);
+}
+
+int64_t ps_metrics_read(const struct ps_metrics *metrics, enum ps_metric id)
+{
+    if (id == PS_METRIC_MSG_RECEIVED)
+        return received(metrics);
+    if (id == PS_METRIC_MSG_IN_FLIGHT) {
+        int64_t over = sum_of_lanes(metrics, PS_METRIC_MSG_STORED) +
+                       sum_of_lanes(metrics, PS_METRIC_MSG_REFUSED) +
+                       sum_of_lanes(metrics, PS_METRIC_MSG_DROPPED);
+        return received(metrics) - over; /* read last: it never looks negative */
+    }
+    return sum_of_lanes(metrics, id);
 }
 
 static void put_head(const struct metric_row *row, struct ps_buf *out)

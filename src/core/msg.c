@@ -3,12 +3,15 @@
 #include <stdlib.h>
 
 #include "core/buf.h"
+#include "core/copy.h"
 #include "core/json_text.h"
 
 static const struct msg_type_name {
     const char *wire, *relation;
+    uint32_t wire_len;
 } msg_types[] = {
-#define PS_MSG_TYPE_NAME(name, wire, relation) [PS_MSG_##name] = { wire, relation },
+#define PS_MSG_TYPE_NAME(name, wire, relation)                                                     \
+    [PS_MSG_##name] = { wire, relation, sizeof wire - 1 },
     PS_MSG_TYPE_LIST(PS_MSG_TYPE_NAME)
 #undef PS_MSG_TYPE_NAME
 };
@@ -16,7 +19,7 @@ static const struct msg_type_name {
 enum ps_msg_type ps_msg_type_parse(const char *name, size_t len)
 {
     for (int i = 0; i < PS_MSG_CUSTOM; i++) {
-        if (strlen(msg_types[i].wire) == len && memcmp(msg_types[i].wire, name, len) == 0)
+        if (msg_types[i].wire_len == len && memcmp(msg_types[i].wire, name, len) == 0)
             return (enum ps_msg_type)i;
     }
     return PS_MSG_CUSTOM;
@@ -59,8 +62,7 @@ static enum ps_status measure_text(const struct ps_msg_content *content, size_t 
 static const char *copy_text(char **at, const char *text, size_t len)
 {
     char *copy = *at;
-    if (len)
-        memcpy(copy, text, len);
+    ps_copy_short(copy, text, len);
     *at += len;
     return copy;
 }
@@ -109,9 +111,14 @@ static bool parse_decimal(const char *text, uint32_t len, int64_t *out)
 
 static int64_t effective_ts(const struct ps_msg *msg)
 {
-    const struct ps_pair *ts = ps_msg_metadata(&msg->content, "ts");
-    int64_t value;
-    return ts && parse_decimal(ts->value, ts->value_len, &value) ? value : msg->created_ms;
+    for (uint32_t i = 0; i < msg->content.metadata_count; i++) {
+        const struct ps_pair *pair = &msg->content.metadata[i];
+        int64_t value;
+        if (pair->key_len == 2 && pair->key[0] == 't' && pair->key[1] == 's' &&
+            parse_decimal(pair->value, pair->value_len, &value))
+            return value;
+    }
+    return msg->created_ms;
 }
 
 static void set_type(struct ps_msg *msg, const struct ps_msg_content *from, char **text)
@@ -121,7 +128,7 @@ static void set_type(struct ps_msg *msg, const struct ps_msg_content *from, char
         return;
     }
     msg->content.type_name = msg_types[from->type].wire;
-    msg->content.type_name_len = (uint32_t)strlen(msg->content.type_name);
+    msg->content.type_name_len = msg_types[from->type].wire_len;
 }
 
 enum ps_status ps_msg_create(const struct ps_uuid *tenant, const struct ps_entity_id *originator,
@@ -138,15 +145,18 @@ enum ps_status ps_msg_create(const struct ps_uuid *tenant, const struct ps_entit
     struct ps_msg *msg = malloc(size);
     if (!msg)
         return PS_ENOMEM;
-    *msg = (struct ps_msg){
-        .tenant = *tenant,
-        .originator = *originator,
-        .customer = *customer,
-        .created_ms = created_ms,
-        .references = 1,
-        .size_bytes = (uint32_t)size,
-        .content = *content,
-    };
+    msg->next = NULL;
+    msg->ack = NULL;
+    msg->tenant = *tenant;
+    msg->originator = *originator;
+    msg->customer = *customer;
+    memset(&msg->id, 0, sizeof msg->id);
+    msg->created_ms = created_ms;
+    msg->references = 1;
+    msg->counted = false;
+    msg->hops = 0;
+    msg->size_bytes = (uint32_t)size;
+    msg->content = *content;
     struct ps_kv *kvs = (struct ps_kv *)(msg + 1);
     struct ps_pair *pairs = (struct ps_pair *)(kvs + kv_count);
     char *text = (char *)(pairs + content->metadata_count);

@@ -33,7 +33,8 @@ static struct ps_chain_issue *add_issue(struct ps_chain_build *build,
 {
     if (issues->count >= PS_CHAIN_ISSUES_MAX)
         return NULL;
-    bool full = issues->count == 0 || (issues->count >= 4 && !(issues->count & (issues->count - 1)));
+    bool full =
+        issues->count == 0 || (issues->count >= 4 && !(issues->count & (issues->count - 1)));
     if (full) {
         size_t cap = issues->count ? issues->count * 2 : 4;
         struct ps_chain_issue *grown = realloc(issues->list, cap * sizeof *grown);
@@ -47,8 +48,7 @@ static struct ps_chain_issue *add_issue(struct ps_chain_build *build,
 }
 
 static void add_issue_text(struct ps_chain_build *build, struct ps_chain_issues *issues,
-                           enum ps_chain_code code, struct ps_chain_place place,
-                           const char *text)
+                           enum ps_chain_code code, struct ps_chain_place place, const char *text)
 {
     struct ps_chain_issue *issue = add_issue(build, issues);
     if (!issue)
@@ -239,8 +239,7 @@ static void read_node_rest(struct ps_chain_build *build, size_t index, const jso
     if (id && !json_is_null(id) && !read_entity_uuid(id, &node->id))
         ps_chain_error(build, PS_CHAIN_CONFIG, at_node(index, "id"), "id is not a node id");
     node->created_ms = json_integer_value(json_object_get(json, "createdTime"));
-    node->configuration_version =
-        json_integer_value(json_object_get(json, "configurationVersion"));
+    node->configuration_version = json_integer_value(json_object_get(json, "configurationVersion"));
     node->singleton = json_is_true(json_object_get(json, "singletonMode"));
     const char *queue = json_string_value(json_object_get(json, "queueName"));
     if (queue && *queue)
@@ -279,8 +278,8 @@ static json_t *legacy_node(const json_t *entry)
     const json_t *info = json_object_get(entry, "additionalInfo");
     const char *name = json_string_value(json_object_get(info, "ruleChainNodeName"));
     return json_pack("{s:s, s:s, s:{s:s?}, s:o}", "type", "flow.rule_chain", "name",
-                     name && !is_blank(name) ? name : "Rule chain", "configuration",
-                     "ruleChainId", named ? id : NULL, "additionalInfo",
+                     name && !is_blank(name) ? name : "Rule chain", "configuration", "ruleChainId",
+                     named ? id : NULL, "additionalInfo",
                      json_is_object(info) ? json_deep_copy(info) : json_object());
 }
 
@@ -455,8 +454,7 @@ static void read_graph(struct ps_chain_build *build, const json_t *metadata)
     for (size_t i = 0; i < extra; i++)
         read_legacy_connection(build, json_array_get(legacy, i), i, (uint32_t)(own + i));
     tidy_connections(chain);
-    chain->first_node =
-        read_special_node(build, metadata, "firstNodeIndex", PS_CHAIN_FIRST_NODE);
+    chain->first_node = read_special_node(build, metadata, "firstNodeIndex", PS_CHAIN_FIRST_NODE);
     chain->failure_node = read_special_node(build, metadata, "failureNodeIndex", PS_CHAIN_INDEX);
     ps_chain_graph_check(build);
 }
@@ -471,7 +469,8 @@ static bool list_or_absent(const json_t *metadata, const char *member, struct ps
         ps_text_set(why, "%s is not an array", member);
         return false;
     }
-    json_array_foreach((json_t *)list, i, element) {
+    json_array_foreach((json_t *)list, i, element)
+    {
         if (!json_is_object(element)) {
             ps_text_set(why, "%s[%zu] is not an object", member, i);
             return false;
@@ -506,8 +505,7 @@ enum ps_status ps_chain_parse(const json_t *metadata, const struct ps_chain_chec
     if (!list_or_absent(metadata, "nodes", why) || !list_or_absent(metadata, "connections", why) ||
         !list_or_absent(metadata, "ruleChainConnections", why))
         return PS_EINVAL;
-    struct ps_chain_build build = { .chain = calloc(1, sizeof(struct ps_chain)),
-                                    .checks = checks };
+    struct ps_chain_build build = { .chain = calloc(1, sizeof(struct ps_chain)), .checks = checks };
     if (!build.chain)
         return PS_ENOMEM;
     read_head(&build, metadata);

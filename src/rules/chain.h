@@ -64,8 +64,8 @@ struct ps_chain_issues {
 };
 
 struct ps_chain_node {
-    struct ps_uuid id;  /* all-zero: a new node */
-    int64_t created_ms; /* as it came; 0 if absent */
+    struct ps_uuid id;               /* all-zero: a new node */
+    int64_t created_ms;              /* as it came; 0 if absent */
     const struct ps_node_kind *kind; /* NULL: unknown type, kept from an import */
     char *type;                      /* short id; of unknown types the text as it came */
     char *name;
@@ -131,13 +131,14 @@ struct ps_chain_checks {
  *          PS_ENOMEM
  * Thread:  any
  */
-PS_MUST_CHECK enum ps_status ps_chain_parse(const struct json_t *metadata,
-                                            const struct ps_chain_checks *checks,
-                                            struct ps_chain **out, struct ps_text *why);
+PS_MUST_CHECK
+enum ps_status ps_chain_parse(const struct json_t *metadata, const struct ps_chain_checks *checks,
+                              struct ps_chain **out, struct ps_text *why);
 /** The same from text. */
-PS_MUST_CHECK enum ps_status ps_chain_parse_text(const char *text, size_t len,
-                                                 const struct ps_chain_checks *checks,
-                                                 struct ps_chain **out, struct ps_text *why);
+PS_MUST_CHECK
+enum ps_status ps_chain_parse_text(const char *text, size_t len,
+                                   const struct ps_chain_checks *checks, struct ps_chain **out,
+                                   struct ps_text *why);
 void ps_chain_destroy(struct ps_chain *chain); /* NULL is fine */
 
 /**
@@ -145,14 +146,15 @@ void ps_chain_destroy(struct ps_chain *chain); /* NULL is fine */
  * @param out  PS_OK: the caller's to ps_rule_graph_deinit()
  */
 struct ps_rule_graph;
-PS_MUST_CHECK enum ps_status ps_chain_to_graph(const struct ps_chain *chain,
-                                               const struct ps_uuid *chain_id,
-                                               struct ps_rule_graph *out);
+PS_MUST_CHECK
+enum ps_status ps_chain_to_graph(const struct ps_chain *chain, const struct ps_uuid *chain_id,
+                                 struct ps_rule_graph *out);
 /** A stored graph as a chain, parsed in mode PS_CHAIN_LOAD: what cannot run is INVALID, never an
  *  error. `checks` gives scripts and chain id. Returns: as ps_chain_parse(). */
-PS_MUST_CHECK enum ps_status ps_chain_from_graph(const struct ps_rule_graph *graph,
-                                                 const struct ps_chain_checks *checks,
-                                                 struct ps_chain **out, struct ps_text *why);
+PS_MUST_CHECK
+enum ps_status ps_chain_from_graph(const struct ps_rule_graph *graph,
+                                   const struct ps_chain_checks *checks, struct ps_chain **out,
+                                   struct ps_text *why);
 
 enum ps_chain_format { PS_CHAIN_SHORT_IDS, PS_CHAIN_REFERENCE_CLASSES };
 
@@ -167,7 +169,8 @@ const char *ps_chain_code_name(enum ps_chain_code code); /* "FIRST_NODE" */
 bool ps_chain_node_target(const struct ps_chain_node *node, struct ps_uuid *out);
 
 /** V1: a chain's name. Returns: PS_OK or PS_EINVAL with `why`. */
-PS_MUST_CHECK enum ps_status ps_chain_name_check(const char *name, struct ps_text *why);
+PS_MUST_CHECK
+enum ps_status ps_chain_name_check(const char *name, struct ps_text *why);
 
 /** Metadata JSON text of a tenant's first root chain (contract 10.1, without its RPC node). */
 const char *ps_default_root_chain_metadata(void);

@@ -13,7 +13,7 @@ struct ps_chain_build {
 
 /* Where an issue was found. */
 struct ps_chain_place {
-    int node_index; /* -1: of no node */
+    int node_index;    /* -1: of no node */
     const char *field; /* NULL: none */
     int line;          /* 0: none */
 };

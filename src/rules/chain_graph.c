@@ -106,10 +106,10 @@ static json_t *node_metadata(const struct ps_rule_node *node)
                      node->type ? node->type : "", "name", node->name ? node->name : "",
                      "configuration", load(node->configuration), "configurationVersion",
                      (json_int_t)node->configuration_version, "debugSettings", "failuresEnabled",
-                     node->debug_failures, "allEnabledUntil",
-                     (json_int_t)node->debug_all_until_ms, "singletonMode", node->singleton_mode,
-                     "queueName", node->queue_name, "additionalInfo", load(node->additional_info),
-                     "externalId", load(node->external_id));
+                     node->debug_failures, "allEnabledUntil", (json_int_t)node->debug_all_until_ms,
+                     "singletonMode", node->singleton_mode, "queueName", node->queue_name,
+                     "additionalInfo", load(node->additional_info), "externalId",
+                     load(node->external_id));
 }
 
 static json_t *index_json(int64_t index)

@@ -175,8 +175,7 @@ static void check_relations(struct ps_chain_build *build)
         const struct ps_chain_node *from = &chain->nodes[connection->from];
         if (!kind_tells(from->kind, connection->relation))
             ps_chain_warn(build, PS_CHAIN_RELATION, at(connection->from),
-                          "node type %s does not tell '%.100s'", from->type,
-                          connection->relation);
+                          "node type %s does not tell '%.100s'", from->type, connection->relation);
     }
 }
 

@@ -67,8 +67,7 @@ json_t *ps_chain_json(const struct ps_chain *chain, enum ps_chain_format format)
         json_array_append_new(connections,
                               json_pack("{s:I, s:I, s:s}", "fromIndex",
                                         (json_int_t)connection->from, "toIndex",
-                                        (json_int_t)connection->to, "type",
-                                        connection->relation));
+                                        (json_int_t)connection->to, "type", connection->relation));
     }
     json_object_set_new(json, "ruleChainId", entity_id("RULE_CHAIN", &chain->id));
     if (chain->has_version)

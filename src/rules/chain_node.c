@@ -163,10 +163,9 @@ static void upgrade_save_timeseries(struct ps_chain_build *build, json_t *config
         return;
     if (json_is_true(skip) && !json_object_get(config, "processingSettings"))
         put(build, config, "processingSettings",
-            json_pack("{s:s, s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s}}", "type", "ADVANCED",
-                      "timeseries", "type", "ON_EVERY_MESSAGE", "latest", "type", "SKIP",
-                      "webSockets", "type", "ON_EVERY_MESSAGE", "calculatedFields", "type",
-                      "ON_EVERY_MESSAGE"));
+            json_pack("{s:s, s:{s:s}, s:{s:s}, s:{s:s}, s:{s:s}}", "type", "ADVANCED", "timeseries",
+                      "type", "ON_EVERY_MESSAGE", "latest", "type", "SKIP", "webSockets", "type",
+                      "ON_EVERY_MESSAGE", "calculatedFields", "type", "ON_EVERY_MESSAGE"));
     json_object_del(config, "skipLatestPersistence");
 }
 
@@ -180,7 +179,7 @@ static void upgrade(struct ps_chain_build *build, struct ps_chain_node *node)
 
 /* --- fields (V8) --- */
 
-static const char *check_int(const struct ps_config_field *field, const json_t *value)
+static const char *check_int(const struct ps_option_field *field, const json_t *value)
 {
     if (!json_is_integer(value))
         return "must be an integer";
@@ -189,7 +188,7 @@ static const char *check_int(const struct ps_config_field *field, const json_t *
     return bounded && (number < field->min || number > field->max) ? "is out of range" : NULL;
 }
 
-static const char *check_enum(const struct ps_config_field *field, const json_t *value)
+static const char *check_enum(const struct ps_option_field *field, const json_t *value)
 {
     const char *text = json_string_value(value);
     for (const char *const *choice = field->choices; text && *choice; choice++)
@@ -204,7 +203,8 @@ static const char *check_string_list(const json_t *value)
     const json_t *element;
     if (!json_is_array(value))
         return "must be a list of strings";
-    json_array_foreach((json_t *)value, i, element) {
+    json_array_foreach((json_t *)value, i, element)
+    {
         const char *text = json_string_value(element);
         if (!text || !*text)
             return "must be a list of strings that are not empty";
@@ -220,35 +220,35 @@ static const char *check_uuid(const json_t *value)
 }
 
 /* What is wrong with a value, or NULL. */
-static const char *check_value(const struct ps_config_field *field, const json_t *value)
+static const char *check_value(const struct ps_option_field *field, const json_t *value)
 {
     switch (field->type) {
-    case PS_CONFIG_BOOL:
+    case PS_OPTION_BOOL:
         return json_is_boolean(value) ? NULL : "must be true or false";
-    case PS_CONFIG_INT:
+    case PS_OPTION_INT:
         return check_int(field, value);
-    case PS_CONFIG_STRING:
+    case PS_OPTION_STRING:
         return json_is_string(value) ? NULL : "must be a string";
-    case PS_CONFIG_ENUM:
+    case PS_OPTION_ENUM:
         return check_enum(field, value);
-    case PS_CONFIG_STRING_LIST:
+    case PS_OPTION_STRING_LIST:
         return check_string_list(value);
-    case PS_CONFIG_UUID:
+    case PS_OPTION_UUID:
         return check_uuid(value);
-    case PS_CONFIG_OBJECT:
+    case PS_OPTION_OBJECT:
         return json_is_object(value) ? NULL : "must be an object";
-    case PS_CONFIG_ANY:
+    case PS_OPTION_ANY:
         break;
     }
     return NULL;
 }
 
 /* Older exports write some switches as "true" and "false". */
-static void repair_bool(struct ps_chain_build *build, const struct ps_config_field *field,
+static void repair_bool(struct ps_chain_build *build, const struct ps_option_field *field,
                         json_t *config)
 {
     const char *text = json_string_value(json_object_get(config, field->name));
-    if (field->type != PS_CONFIG_BOOL || !text)
+    if (field->type != PS_OPTION_BOOL || !text)
         return;
     if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)
         put(build, config, field->name, json_boolean(*text == 't'));
@@ -256,7 +256,7 @@ static void repair_bool(struct ps_chain_build *build, const struct ps_config_fie
 
 /* False: complained of. */
 static bool check_field(struct ps_chain_build *build, size_t index,
-                        const struct ps_config_field *field)
+                        const struct ps_option_field *field)
 {
     json_t *config = build->chain->nodes[index].configuration;
     repair_bool(build, field, config);
@@ -282,7 +282,7 @@ static bool is_expected(const struct ps_node_kind *kind, const char *member)
 {
     static const char *const always[] = { "version", "keepNulls", NULL };
     static const char *const scripts[] = { "script", "jsScript", "tbelScript", "scriptLang", NULL };
-    for (const struct ps_config_field *field = kind->fields; field && field->name; field++)
+    for (const struct ps_option_field *field = kind->fields; field && field->name; field++)
         if (strcmp(field->name, member) == 0)
             return true;
     for (const char *const *name = always; *name; name++)
@@ -336,7 +336,7 @@ void ps_chain_node_configure(struct ps_chain_build *build, size_t index)
         return;
     if (node->kind->has_script && settle_script(build, index))
         compile_script(build, index);
-    for (const struct ps_config_field *field = node->kind->fields; field && field->name; field++)
+    for (const struct ps_option_field *field = node->kind->fields; field && field->name; field++)
         sound = check_field(build, index, field) && sound;
     warn_of_unknown(build, index);
     if (sound && !build->out_of_memory)

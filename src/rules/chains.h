@@ -17,24 +17,25 @@
 struct ps_chains;
 struct ps_chain_cache;
 
-PS_MUST_CHECK enum ps_status ps_chains_create(struct ps_chains **out);
+PS_MUST_CHECK
+enum ps_status ps_chains_create(struct ps_chains **out);
 /** All caches must have been destroyed before. */
 void ps_chains_destroy(struct ps_chains *chains);
 
 /** Make a program live, replacing the one of the same chain; retains it. Thread: any. */
-PS_MUST_CHECK enum ps_status ps_chains_put(struct ps_chains *chains,
-                                           const struct ps_program *program);
+PS_MUST_CHECK
+enum ps_status ps_chains_put(struct ps_chains *chains, const struct ps_program *program);
 /** PS_OK or PS_ENOMEM; a chain that is not there is fine. A root that is removed leaves none. */
-PS_MUST_CHECK enum ps_status ps_chains_remove(struct ps_chains *chains,
-                                              const struct ps_uuid *tenant,
-                                              const struct ps_uuid *chain);
+PS_MUST_CHECK
+enum ps_status ps_chains_remove(struct ps_chains *chains, const struct ps_uuid *tenant,
+                                const struct ps_uuid *chain);
 /** The chain may be put later: until then the tenant has no root program. */
-PS_MUST_CHECK enum ps_status ps_chains_set_root(struct ps_chains *chains,
-                                                const struct ps_uuid *tenant,
-                                                const struct ps_uuid *chain);
+PS_MUST_CHECK
+enum ps_status ps_chains_set_root(struct ps_chains *chains, const struct ps_uuid *tenant,
+                                  const struct ps_uuid *chain);
 /** Forget all chains of a tenant. */
-PS_MUST_CHECK enum ps_status ps_chains_remove_tenant(struct ps_chains *chains,
-                                                     const struct ps_uuid *tenant);
+PS_MUST_CHECK
+enum ps_status ps_chains_remove_tenant(struct ps_chains *chains, const struct ps_uuid *tenant);
 
 /** The live program of a chain with one reference for the caller, or NULL. Thread: any. */
 const struct ps_program *ps_chains_find(struct ps_chains *chains, const struct ps_uuid *tenant,
@@ -48,8 +49,8 @@ size_t ps_chains_callers(struct ps_chains *chains, const struct ps_uuid *tenant,
 
 /* --- one shard's view; one thread --- */
 
-PS_MUST_CHECK enum ps_status ps_chain_cache_create(struct ps_chains *chains,
-                                                   struct ps_chain_cache **out);
+PS_MUST_CHECK
+enum ps_status ps_chain_cache_create(struct ps_chains *chains, struct ps_chain_cache **out);
 void ps_chain_cache_destroy(struct ps_chain_cache *cache); /* NULL is fine */
 
 /** The tenant's root program, or NULL. Borrowed: valid until the next look-up outside a run. */

@@ -170,8 +170,8 @@ static bool take_log_line(struct ps_node_counters *counters)
     return true;
 }
 
-void ps_node_log(const struct ps_node *node, const struct ps_visit *visit,
-                 enum ps_log_level level, const char *text, size_t len)
+void ps_node_log(const struct ps_node *node, const struct ps_visit *visit, enum ps_log_level level,
+                 const char *text, size_t len)
 {
     struct ps_log_line line;
     if (!take_log_line(node->counters)) {
@@ -187,8 +187,7 @@ void ps_node_log(const struct ps_node *node, const struct ps_visit *visit,
     ps_log_end(&line);
 }
 
-static void log_from_script(void *arg, enum ps_script_log_level level, const char *text,
-                            size_t len)
+static void log_from_script(void *arg, enum ps_script_log_level level, const char *text, size_t len)
 {
     static const enum ps_log_level levels[] = {
         [PS_SCRIPT_LOG_DEBUG] = PS_LOG_DEBUG,

@@ -62,11 +62,11 @@ enum { PS_STEP_RELATIONS_MAX = 32 };
 struct ps_step_out {
     unsigned relation_count;
     struct ps_relation relations[PS_STEP_RELATIONS_MAX];
-    struct ps_msg *msg;         /* one reference for the run; NULL: the message that came in */
-    struct ps_msg **more;       /* further messages, each one reference; malloc'ed, for the run */
-    uint32_t more_count;        /* they follow the same relations, after `msg` */
+    struct ps_msg *msg;          /* one reference for the run; NULL: the message that came in */
+    struct ps_msg **more;        /* further messages, each one reference; malloc'ed, for the run */
+    uint32_t more_count;         /* they follow the same relations, after `msg` */
     const struct ps_uuid *chain; /* PS_STEP_CALL; must live as long as the node */
-    struct ps_failure failure;  /* PS_STEP_FAILURE */
+    struct ps_failure failure;   /* PS_STEP_FAILURE */
 };
 
 /* One message at one node. */
@@ -78,34 +78,35 @@ struct ps_visit {
 };
 
 /* One member of a kind's configuration (V8). The last entry of a table has no name. */
-enum ps_config_type {
-    PS_CONFIG_BOOL,
-    PS_CONFIG_INT,
-    PS_CONFIG_STRING,
-    PS_CONFIG_ENUM,        /* STRING, one of `choices` */
-    PS_CONFIG_STRING_LIST, /* array of not blank strings */
-    PS_CONFIG_UUID,        /* STRING, or null if not required */
-    PS_CONFIG_OBJECT,
-    PS_CONFIG_ANY,
+enum ps_option_type {
+    PS_OPTION_BOOL,
+    PS_OPTION_INT,
+    PS_OPTION_STRING,
+    PS_OPTION_ENUM,        /* STRING, one of `choices` */
+    PS_OPTION_STRING_LIST, /* array of not blank strings */
+    PS_OPTION_UUID,        /* STRING, or null if not required */
+    PS_OPTION_OBJECT,
+    PS_OPTION_ANY,
 };
 
-struct ps_config_field {
+struct ps_option_field {
     const char *name;
-    enum ps_config_type type;
-    bool required;        /* refused if absent; others get `fallback` */
-    const char *fallback; /* JSON text of the default; NULL: stays absent */
-    int64_t min, max;     /* PS_CONFIG_INT; both 0: any */
-    const char *const *choices; /* PS_CONFIG_ENUM, ended by NULL */
+    enum ps_option_type type;
+    bool required;              /* refused if absent; others get `fallback` */
+    const char *fallback;       /* JSON text of the default; NULL: stays absent */
+    int64_t min, max;           /* PS_OPTION_INT; both 0: any */
+    const char *const *choices; /* PS_OPTION_ENUM, ended by NULL */
 };
 
 struct ps_node_kind {
-    const char *type;            /* "filter.script" */
-    const char *reference_class; /* "filter.TbJsFilterNode": behind the reference's package; or NULL */
-    const struct ps_config_field *fields; /* NULL: {} */
-    const char *const *relations; /* declared besides Failure, ended by NULL; NULL: none */
-    bool custom_relations;       /* any relation is fine (V10) */
-    bool has_script;             /* `script` in the configuration, compiled as `script_kind` */
-    bool stores;                 /* a save or a sink: Failure should be connected (V11) */
+    const char *type; /* "filter.script" */
+    const char
+        *reference_class; /* "filter.TbJsFilterNode": behind the reference's package; or NULL */
+    const struct ps_option_field *fields; /* NULL: {} */
+    const char *const *relations;         /* declared besides Failure, ended by NULL; NULL: none */
+    bool custom_relations;                /* any relation is fine (V10) */
+    bool has_script; /* `script` in the configuration, compiled as `script_kind` */
+    bool stores;     /* a save or a sink: Failure should be connected (V11) */
     enum ps_script_kind script_kind;
     const char *default_script;
 
@@ -126,10 +127,10 @@ struct ps_node_counters {
 struct ps_node {
     const struct ps_node_kind *kind; /* NULL: a type nobody knows, kept from an import */
     struct ps_uuid id;
-    const char *name;             /* terminated, owned by the program */
-    const char *invalid;          /* why every message takes Failure; NULL: usable */
-    struct ps_script_code *script; /* one reference; NULL if the kind has none */
-    bool keep_nulls;              /* node option of scripts (5.3) */
+    const char *name;                  /* terminated, owned by the program */
+    const char *invalid;               /* why every message takes Failure; NULL: usable */
+    struct ps_script_code *script;     /* one reference; NULL if the kind has none */
+    bool keep_nulls;                   /* node option of scripts (5.3) */
     struct ps_node_counters *counters; /* of the program */
     void *state;                       /* the kind's own, from init */
 };
@@ -147,8 +148,8 @@ enum { PS_NODE_LOG_LINES_PER_S = 10 };
 
 /** One line in the server log with tenant and node, at most 10 a second a node; the rest is
  *  counted as dropped. */
-void ps_node_log(const struct ps_node *node, const struct ps_visit *visit,
-                 enum ps_log_level level, const char *text, size_t len);
+void ps_node_log(const struct ps_node *node, const struct ps_visit *visit, enum ps_log_level level,
+                 const char *text, size_t len);
 /** The context of a script call at this node; its log goes to ps_node_log(). `call` must live as
  *  long as the context. */
 struct ps_node_script_call {

@@ -79,8 +79,7 @@ static enum ps_status count_routes(struct ps_program *program, const struct ps_c
     struct ps_program_node *slot = &program->nodes[node];
     slot->route_first = program->route_count;
     for (size_t i = first; i < end; i++) {
-        struct ps_route *route =
-            route_for(program, slot, chain->connections[by_from[i]].relation);
+        struct ps_route *route = route_for(program, slot, chain->connections[by_from[i]].relation);
         if (!route)
             return PS_ENOMEM;
         route->count++;
@@ -169,8 +168,7 @@ static enum ps_status build(struct ps_program *program, const struct ps_chain *c
     program->failure_node = chain->failure_node;
     for (size_t i = 0; i < nodes; i++) {
         program->node_count++; /* before init: a half-built node is undone too */
-        enum ps_status st =
-            init_node(&program->nodes[i], &chain->nodes[i], &program->counters[i]);
+        enum ps_status st = init_node(&program->nodes[i], &chain->nodes[i], &program->counters[i]);
         if (st != PS_OK)
             return st;
     }
@@ -227,15 +225,4 @@ void ps_program_release(const struct ps_program *program)
     struct ps_program *counted = (struct ps_program *)program;
     if (counted && atomic_fetch_sub_explicit(&counted->references, 1, memory_order_acq_rel) == 1)
         destroy(counted);
-}
-
-const struct ps_route *ps_program_route(const struct ps_program *program, uint32_t node,
-                                        const struct ps_relation *relation)
-{
-    const struct ps_program_node *slot = &program->nodes[node];
-    const struct ps_route *route = &program->routes[slot->route_first];
-    for (uint32_t i = 0; i < slot->route_count; i++, route++)
-        if (ps_relation_equal(&route->relation, relation))
-            return route;
-    return NULL;
 }

@@ -7,6 +7,7 @@
 #define PS_RULES_PROGRAM_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/status.h"
@@ -30,16 +31,16 @@ struct ps_program_node {
 struct ps_program {
     _Atomic uint32_t references;
     struct ps_uuid tenant, chain;
-    const char *name; /* of the chain */
+    const char *name;     /* of the chain */
     int32_t first_node;   /* -1: an empty chain, messages end well */
     int32_t failure_node; /* -1: none */
     uint32_t node_count, route_count, target_count, call_count;
     struct ps_program_node *nodes;
     struct ps_route *routes;
-    uint32_t *targets;     /* node indexes */
-    uint32_t *orders;      /* of targets[i]: its place among the chain's connections */
+    uint32_t *targets;                 /* node indexes */
+    uint32_t *orders;                  /* of targets[i]: its place among the chain's connections */
     struct ps_node_counters *counters; /* of nodes[i] */
-    struct ps_uuid *calls; /* chains that flow.rule_chain nodes name (V6) */
+    struct ps_uuid *calls;             /* chains that flow.rule_chain nodes name (V6) */
 };
 
 struct ps_program_identity {
@@ -55,14 +56,24 @@ struct ps_program_identity {
  * Returns: PS_OK; PS_EINVAL the chain has errors; PS_ENOMEM
  * Thread:  any
  */
-PS_MUST_CHECK enum ps_status ps_program_compile(const struct ps_chain *chain,
-                                                const struct ps_program_identity *identity,
-                                                struct ps_program **out);
+PS_MUST_CHECK
+enum ps_status ps_program_compile(const struct ps_chain *chain,
+                                  const struct ps_program_identity *identity,
+                                  struct ps_program **out);
 struct ps_program *ps_program_retain(const struct ps_program *program);
 void ps_program_release(const struct ps_program *program); /* NULL is fine */
 
 /** The route of a node for a relation, or NULL: nothing is connected. */
-const struct ps_route *ps_program_route(const struct ps_program *program, uint32_t node,
-                                        const struct ps_relation *relation);
+static inline const struct ps_route *ps_program_route(const struct ps_program *program,
+                                                      uint32_t node,
+                                                      const struct ps_relation *relation)
+{
+    const struct ps_program_node *slot = &program->nodes[node];
+    const struct ps_route *route = &program->routes[slot->route_first];
+    for (uint32_t i = 0; i < slot->route_count; i++, route++)
+        if (ps_relation_equal(&route->relation, relation))
+            return route;
+    return NULL;
+}
 
 #endif

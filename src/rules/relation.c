@@ -4,28 +4,23 @@
 #include <string.h>
 #include <strings.h>
 
-struct label {
-    const char *name;
-    uint16_t len;
-};
-
 /* Indexed by enum ps_relation_id; then the labels of message types. Types that share "Other" never
  * get their own number: ps_relation_of() finds the first entry with a text, and so does the table
  * below that the type switch uses. */
-static const struct label labels[] = {
-    [PS_REL_CUSTOM] = { "", 0 },
-    [PS_REL_SUCCESS] = { "Success", 7 },
-    [PS_REL_FAILURE] = { "Failure", 7 },
-    [PS_REL_TRUE] = { "True", 4 },
-    [PS_REL_FALSE] = { "False", 5 },
-    [PS_REL_OTHER] = { "Other", 5 },
-#define TYPE_LABEL(name, wire, relation)                                                           \
-    [PS_REL_MSG_TYPE + PS_MSG_##name] = { relation, sizeof(relation) - 1 },
-    PS_MSG_TYPE_LIST(TYPE_LABEL)
-#undef TYPE_LABEL
+const struct ps_relation PS_RELATIONS[] = { [PS_REL_CUSTOM] = { "", 0, PS_REL_CUSTOM },
+                                            [PS_REL_SUCCESS] = { "Success", 7, PS_REL_SUCCESS },
+                                            [PS_REL_FAILURE] = { "Failure", 7, PS_REL_FAILURE },
+                                            [PS_REL_TRUE] = { "True", 4, PS_REL_TRUE },
+                                            [PS_REL_FALSE] = { "False", 5, PS_REL_FALSE },
+                                            [PS_REL_OTHER] = { "Other", 5, PS_REL_OTHER },
+#define TYPE_RELATION(name, wire, relation)                                                        \
+    [PS_REL_MSG_TYPE + PS_MSG_##                                                                   \
+        name] = { relation, sizeof(relation) - 1, PS_REL_MSG_TYPE + PS_MSG_##name },
+                                            PS_MSG_TYPE_LIST(TYPE_RELATION)
+#undef TYPE_RELATION
 };
 
-enum { LABEL_COUNT = sizeof labels / sizeof labels[0] };
+enum { RELATION_COUNT = sizeof PS_RELATIONS / sizeof PS_RELATIONS[0] };
 
 static bool type_has_own_label(enum ps_msg_type type)
 {
@@ -45,25 +40,15 @@ struct ps_relation ps_relation_of(const char *name, size_t len)
 {
     if (len > PS_RELATION_LEN_MAX)
         len = PS_RELATION_LEN_MAX + 1;
-    struct ps_relation relation = { name, (uint16_t)len, PS_REL_CUSTOM };
-    for (unsigned i = PS_REL_SUCCESS; i < LABEL_COUNT; i++) {
-        if (labels[i].len == len && strncasecmp(labels[i].name, name, len) == 0) {
-            relation.id = (uint16_t)i;
-            break;
-        }
-    }
-    return relation;
-}
-
-struct ps_relation ps_relation_known(enum ps_relation_id id)
-{
-    return (struct ps_relation){ labels[id].name, labels[id].len, (uint16_t)id };
+    for (unsigned i = PS_REL_SUCCESS; i < RELATION_COUNT; i++)
+        if (PS_RELATIONS[i].len == len && strncasecmp(PS_RELATIONS[i].name, name, len) == 0)
+            return (struct ps_relation){ name, (uint16_t)len, (uint16_t)i };
+    return (struct ps_relation){ name, (uint16_t)len, PS_REL_CUSTOM };
 }
 
 struct ps_relation ps_relation_of_type(enum ps_msg_type type)
 {
-    unsigned id = type_has_own_label(type) ? PS_REL_MSG_TYPE + type : PS_REL_OTHER;
-    return (struct ps_relation){ labels[id].name, labels[id].len, (uint16_t)id };
+    return PS_RELATIONS[type_has_own_label(type) ? PS_REL_MSG_TYPE + type : PS_REL_OTHER];
 }
 
 /* strncasecmp looks at the locale only in name: the process never leaves "C". */

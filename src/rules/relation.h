@@ -33,8 +33,13 @@ enum { PS_RELATION_LEN_MAX = 255 };
 /** The relation of a label; `name` is borrowed. A label too long is cut to PS_RELATION_LEN_MAX + 1
  *  bytes, which matches nothing. */
 struct ps_relation ps_relation_of(const char *name, size_t len);
+/** All numbered relations, indexed by their number. */
+extern const struct ps_relation PS_RELATIONS[];
 /** One of the numbered relations, without a search. */
-struct ps_relation ps_relation_known(enum ps_relation_id id);
+static inline struct ps_relation ps_relation_known(enum ps_relation_id id)
+{
+    return PS_RELATIONS[id];
+}
 /** The label of the message type switch. */
 struct ps_relation ps_relation_of_type(enum ps_msg_type type);
 

@@ -36,7 +36,7 @@ struct branch {
     const struct ps_program *program;
     struct ps_msg *msg;
     uint32_t node;
-    int32_t frame;         /* the call it is inside of; -1: none */
+    int32_t frame;          /* the call it is inside of; -1: none */
     bool failure_node_used; /* once per branch (3.3) */
 };
 
@@ -57,7 +57,7 @@ struct ps_run {
     uint32_t executions, made, pending;
     int64_t deadline_mono_ms; /* 0: not looked at the clock yet */
     struct ps_run_outcome *outcome;
-    struct branch now; /* the branch being stepped; its msg is NULL once handed on */
+    struct branch now; /* the branch being stepped; its msg is NULL once handed on or ended */
 
     size_t branch_count, branch_cap, frame_count, frame_cap;
     struct branch *branches;
@@ -364,8 +364,8 @@ static struct ps_msg *with_metadata(const struct ps_msg *msg, const struct extra
 }
 
 /* Where a failure is handled gets the text in the metadata; what does not fit is left out. */
-static void explain(struct ps_run *run, struct ps_step_out *out,
-                    const struct extra_metadata *extra, unsigned extra_count)
+static void explain(struct ps_run *run, struct ps_step_out *out, const struct extra_metadata *extra,
+                    unsigned extra_count)
 {
     const struct ps_msg *told = out->msg ? out->msg : run->now.msg;
     struct ps_msg *made = with_metadata(told, extra, extra_count);
@@ -386,8 +386,7 @@ static void fail_step(struct ps_run *run, const struct branch *from, struct ps_s
         { "errorChain", program->name },
     };
     bool final = out->failure.kind == PS_FAILURE_CHAIN_MISSING;
-    const struct ps_route *route =
-        final ? NULL : ps_program_route(program, from->node, &relation);
+    const struct ps_route *route = final ? NULL : ps_program_route(program, from->node, &relation);
     if (route) {
         explain(run, out, extra, 1);
         send_on(run, from, out, &program->targets[route->first], route->count);
@@ -418,7 +417,8 @@ static const char *call_refused(const struct ps_run *run, const struct branch *f
         return "the node calls its own chain";
     for (int32_t i = from->frame; i >= 0; i = run->frames[i].parent) {
         const struct frame *frame = &run->frames[i];
-        if (frame->node == from->node && ps_uuid_equal(&frame->program->chain, &from->program->chain))
+        if (frame->node == from->node &&
+            ps_uuid_equal(&frame->program->chain, &from->program->chain))
             return "loop: this node was entered before on the way here";
     }
     uint32_t depth = from->frame < 0 ? 0 : run->frames[from->frame].depth;
@@ -437,8 +437,8 @@ static void call_chain(struct ps_run *run, const struct branch *from, struct ps_
     const struct ps_program *target = find_chain(run, out->chain);
     if (!target) {
         ps_uuid_format(out->chain, id);
-        ps_step_failure(out, PS_FAILURE_CHAIN_MISSING, PS_ENOTFOUND,
-                        "rule chain %s does not exist", id);
+        ps_step_failure(out, PS_FAILURE_CHAIN_MISSING, PS_ENOTFOUND, "rule chain %s does not exist",
+                        id);
         fail_step(run, from, out);
         return;
     }
@@ -456,8 +456,7 @@ static void call_chain(struct ps_run *run, const struct branch *from, struct ps_
     send_on(run, &into, out, &first, 1);
 }
 
-static void return_to_caller(struct ps_run *run, const struct branch *from,
-                             struct ps_step_out *out)
+static void return_to_caller(struct ps_run *run, const struct branch *from, struct ps_step_out *out)
 {
     if (from->frame < 0)
         return; /* entered directly: the branch ends well */
@@ -501,9 +500,37 @@ static enum ps_step step_node(struct ps_run *run, struct ps_step_out *out)
     return node->kind->run(node, &visit, out);
 }
 
+/* The usual step: one relation, one message, at most one connection. The branch just moves to its
+ * next node, or ends well. False: it is anything else, and nothing was done. */
+static bool go_straight(struct ps_run *run, struct ps_step_out *out)
+{
+    struct branch *now = &run->now;
+    if (out->relation_count != 1 || out->more_count || run->env->stepped)
+        return false;
+    const struct ps_route *route = ps_program_route(now->program, now->node, &out->relations[0]);
+    if (!route && out->relations[0].id != PS_REL_FAILURE && !out->msg) {
+        ps_msg_release(now->msg);
+        now->msg = NULL;
+        return true;
+    }
+    if (!route || route->count != 1 ||
+        run->executions + run->branch_count >= run->env->limits.executions_max)
+        return false;
+    if (out->msg) {
+        ps_run_count(&run->env->counters.made, 1);
+        ps_msg_release(now->msg);
+        now->msg = out->msg;
+        out->msg = NULL;
+    }
+    now->node = now->program->targets[route->first];
+    return true;
+}
+
 /* What the node of the current branch told, carried out. */
 static void carry_out(struct ps_run *run, enum ps_step step, struct ps_step_out *out)
 {
+    if (step == PS_STEP_NEXT && go_straight(run, out))
+        return;
     struct branch from = run->now;
     if (step == PS_STEP_NEXT && out->more_count + run->made > run->env->limits.messages_max) {
         release_made(out);
@@ -543,12 +570,14 @@ static void run_branches(struct ps_run *run)
     out.more = NULL;
     out.more_count = 0;
     uint32_t before = run->executions;
-    while (run->branch_count) {
-        run->now = run->branches[--run->branch_count];
+    while (run->now.msg || run->branch_count) {
+        if (!run->now.msg)
+            run->now = run->branches[--run->branch_count];
         run->executions++;
         if (past_deadline(run)) {
             abort_deadline(run, &out);
             ps_msg_release(run->now.msg);
+            run->now.msg = NULL;
             break;
         }
         out.relation_count = 0;
@@ -688,6 +717,7 @@ void ps_run_message(struct ps_run_env *env, const struct ps_program *program, st
     run.outcome = out;
     run.branches = run.inline_branches;
     run.frames = run.inline_frames;
+    run.now.msg = NULL;
     run.branch_count = run.frame_count = 0;
     run.branch_cap = INLINE_BRANCHES;
     run.frame_cap = INLINE_FRAMES;
@@ -695,10 +725,10 @@ void ps_run_message(struct ps_run_env *env, const struct ps_program *program, st
     if (program->first_node >= 0) {
         if (env->chains)
             ps_chain_cache_hold(env->chains);
-        push(&run, &(struct branch){ .program = program,
-                                     .msg = ps_msg_retain(msg),
-                                     .node = (uint32_t)program->first_node,
-                                     .frame = -1 });
+        run.now = (struct branch){ .program = program,
+                                   .msg = ps_msg_retain(msg),
+                                   .node = (uint32_t)program->first_node,
+                                   .frame = -1 };
         run_branches(&run);
         if (env->chains)
             ps_chain_cache_unhold(env->chains);

@@ -63,7 +63,8 @@ struct ps_run_env {
     /* A flow.ack node: the root message may be acknowledged with what it did until now. At most
      * once a run. NULL: it is acknowledged at its end. */
     void (*ack_now)(void *user, struct ps_msg *root, struct ps_host *host);
-    /* The originator's own chain (of its profile) for "forwardMsgToDefaultRuleChain"; NULL: none. */
+    /* The originator's own chain (of its profile) for "forwardMsgToDefaultRuleChain"; NULL: none.
+     */
     const struct ps_uuid *(*default_chain)(void *user, struct ps_host *host,
                                            const struct ps_msg *msg);
     /* A suspended run has ended. `root` is borrowed for the call. */

@@ -41,16 +41,19 @@ static enum ps_status make_msg(const struct ps_device_identity *identity, int64_
 }
 
 /* Device contract 3.5: deviceName, deviceType, ts. */
-static enum ps_status telemetry_msg(const struct ps_device_uplink *uplink,
+static enum ps_status telemetry_msg(struct ps_device_uplink *uplink,
                                     const struct ps_device_identity *identity, int64_t now_ms,
                                     const struct ps_payload_entry *entry, struct ps_msg **out)
 {
-    char ts[24];
-    size_t ts_len = ps_long_format(entry->has_ts ? entry->ts_ms : now_ms, ts);
+    int64_t ts_ms = entry->has_ts ? entry->ts_ms : now_ms;
+    if (ts_ms != uplink->ts_ms || !uplink->ts_len) { /* many messages share a millisecond */
+        uplink->ts_ms = ts_ms;
+        uplink->ts_len = (uint32_t)ps_long_format(ts_ms, uplink->ts_text);
+    }
     struct ps_pair metadata[] = {
         pair("deviceName", 10, identity->name, identity->name_len),
         pair("deviceType", 10, identity->profile_name, identity->profile_name_len),
-        pair("ts", 2, ts, (uint32_t)ts_len),
+        pair("ts", 2, uplink->ts_text, uplink->ts_len),
     };
     struct ps_msg_content content = { .type = PS_MSG_POST_TELEMETRY,
                                       .data_kind = PS_DATA_OBJECT,
@@ -61,7 +64,7 @@ static enum ps_status telemetry_msg(const struct ps_device_uplink *uplink,
     return make_msg(identity, now_ms, &content, out);
 }
 
-static enum ps_status attributes_msg(const struct ps_device_uplink *uplink,
+static enum ps_status attributes_msg(struct ps_device_uplink *uplink,
                                      const struct ps_device_identity *identity, int64_t now_ms,
                                      const struct ps_payload_entry *entry, struct ps_msg **out)
 {
@@ -79,7 +82,7 @@ static enum ps_status attributes_msg(const struct ps_device_uplink *uplink,
     return make_msg(identity, now_ms, &content, out);
 }
 
-typedef enum ps_status (*msg_maker)(const struct ps_device_uplink *uplink,
+typedef enum ps_status (*msg_maker)(struct ps_device_uplink *uplink,
                                     const struct ps_device_identity *identity, int64_t now_ms,
                                     const struct ps_payload_entry *entry, struct ps_msg **out);
 
@@ -89,7 +92,7 @@ static void release_all(struct ps_msg **msgs, size_t count)
         ps_msg_release(msgs[i]);
 }
 
-static enum ps_status make_all(const struct ps_device_uplink *uplink,
+static enum ps_status make_all(struct ps_device_uplink *uplink,
                                const struct ps_device_identity *identity, msg_maker make,
                                struct ps_msg **msgs)
 {

@@ -20,6 +20,9 @@ struct ps_device_uplink {
     enum ps_metric transport; /* PS_METRIC_MQTT_MESSAGES ...: counts what came in */
     struct ps_payload_rules rules;
     struct ps_payload payload;
+    int64_t ts_ms; /* the last timestamp that was written as text */
+    uint32_t ts_len;
+    char ts_text[24];
 };
 
 void ps_device_uplink_init(struct ps_device_uplink *uplink, struct ps_actors *actors,

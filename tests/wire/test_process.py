@@ -38,8 +38,8 @@ class CommandLine(unittest.TestCase):
 
     def test_an_unknown_command_is_refused(self):
         done = call("fly")
-        self.assertNotEqual(0, done.returncode)
-        self.assertIn("fly", done.stderr)
+        self.assertEqual((2, ""), (done.returncode, done.stdout))
+        self.assertIn("Usage: pacificsoft", done.stderr)
 
 
 class Life(ServerCase):

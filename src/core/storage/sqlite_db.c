@@ -36,6 +36,7 @@ struct ps_db {
     sqlite3 *handle;
     locale_t locale; /* for lower() beyond ASCII; 0 if the system has none */
     uint64_t tick;
+    int log_frames; /* as the last commit left it */
     size_t statement_count;
     struct ps_stmt *buckets[BUCKETS];
     struct ps_text error;
@@ -44,6 +45,19 @@ struct ps_db {
 static bool is_space_problem(int system_errno)
 {
     return system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG;
+}
+
+/* What the system said to the write that failed. SQLite makes only ENOSPC its SQLITE_FULL; of a
+ * failed write to the log (nearly all writes are) it keeps the number with that file. */
+static int last_errno(sqlite3 *handle)
+{
+    sqlite3_file *log = NULL;
+    int number = sqlite3_system_errno(handle);
+    if (number == 0 &&
+        sqlite3_file_control(handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK &&
+        log && log->pMethods)
+        (void)log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &number);
+    return number;
 }
 
 static enum ps_status status_of(sqlite3 *handle, int rc)
@@ -61,7 +75,7 @@ static enum ps_status status_of(sqlite3 *handle, int rc)
     case SQLITE_FULL:
         return PS_EFULL;
     case SQLITE_IOERR:
-        return is_space_problem(sqlite3_system_errno(handle)) ? PS_EFULL : PS_ESTORE;
+        return is_space_problem(last_errno(handle)) ? PS_EFULL : PS_ESTORE;
     case SQLITE_NOMEM:
         return PS_ENOMEM;
     case SQLITE_TOOBIG:
@@ -131,6 +145,14 @@ static void sql_lower(sqlite3_context *context, int argc, sqlite3_value **argv)
     sqlite3_result_text64(context, out, at, sqlite3_free, SQLITE_UTF8);
 }
 
+static int note_log_frames(void *arg, sqlite3 *handle, const char *name, int frames)
+{
+    (void)handle, (void)name;
+    struct ps_db *db = arg;
+    db->log_frames = frames;
+    return SQLITE_OK;
+}
+
 static enum ps_status configure_writer(struct ps_db *db)
 {
     struct ps_stmt *stmt;
@@ -148,9 +170,11 @@ static enum ps_status configure_writer(struct ps_db *db)
         ps_text_set(&db->error, "the file system does not support a write-ahead log");
         return PS_ESTORE;
     }
-    return ps_db_exec(db, "PRAGMA synchronous = FULL;"
-                          "PRAGMA wal_autocheckpoint = 0;"
-                          "PRAGMA foreign_keys = ON");
+    st = ps_db_exec(db, "PRAGMA synchronous = FULL;"
+                        "PRAGMA wal_autocheckpoint = 0;"
+                        "PRAGMA foreign_keys = ON");
+    sqlite3_wal_hook(db->handle, note_log_frames, db); /* after the pragma, which clears it */
+    return st;
 }
 
 static enum ps_status configure(struct ps_db *db, enum ps_db_mode mode)
@@ -521,6 +545,11 @@ void ps_db_settle(struct ps_db *db)
             ps_stmt_reset(stmt);
     }
     ps_db_rollback(db);
+}
+
+int ps_db_log_frames(const struct ps_db *db)
+{
+    return db->log_frames;
 }
 
 enum ps_status ps_db_checkpoint(struct ps_db *db, int *log_frames, int *left)

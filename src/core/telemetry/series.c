@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/copy.h"
+
 enum { BUCKETS_FIRST = 64, RING_FIRST = 4, ITEMS_FIRST = 4 };
 
 struct ps_head_point {
@@ -46,7 +48,8 @@ static bool copy_value(const struct ps_value *from, struct ps_value *to)
 
 static struct ps_head_point *ring_at(const struct ps_series *series, uint32_t index)
 {
-    return &series->ring[(series->ring_first + index) % series->ring_cap];
+    uint32_t at = series->ring_first + index; /* both below the cap: no division needed */
+    return &series->ring[at < series->ring_cap ? at : at - series->ring_cap];
 }
 
 static void series_destroy(struct ps_series_table *table, struct ps_series *series)
@@ -155,7 +158,7 @@ void ps_series_table_forget(struct ps_series_table *table, const struct ps_uuid 
 
 static bool has_key(const struct ps_series *series, const char *key, size_t len)
 {
-    return series->key_len == len && memcmp(series->key, key, len) == 0;
+    return series->key_len == len && ps_same_text(series->key, key, len);
 }
 
 struct ps_series *ps_series_find(struct ps_entity_series *entity, const char *key, size_t len)
@@ -244,7 +247,7 @@ static void drop_oldest(struct ps_series_table *table, struct ps_series *series)
     note_lost(series, oldest->seq, oldest->ts_ms);
     table->memory -= text_bytes(&oldest->value);
     free_text(&oldest->value);
-    series->ring_first = (series->ring_first + 1) % series->ring_cap;
+    series->ring_first = series->ring_first + 1 < series->ring_cap ? series->ring_first + 1 : 0;
     series->ring_count--;
 }
 

@@ -128,6 +128,8 @@ static void tell_value(struct ps_lua *lua, lua_State *L, int index)
 int ps_lua_on_error(lua_State *L)
 {
     struct ps_lua *lua = ps_lua_of(L);
+    if (lua->refused) /* a buffer of Lua's C library says so in plain words only */
+        ps_lua_trip(lua, PS_SCRIPT_ERROR_LIMIT_MEMORY);
     if (lua->error_known)
         return 1;
     lua->error_known = true;

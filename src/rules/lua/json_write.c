@@ -59,7 +59,7 @@ static bool write_string(struct ps_lua_writer *w, const char *text, size_t len)
         return fail(w, PS_SCRIPT_ERROR_BAD_RESULT,
                     "string is not UTF-8 (encode it as base64 or hex first)");
     ps_json_put_string(w->out, text, len);
-    return check(w, 1 + len / 16);
+    return check(w, 3 + len / 16);
 }
 
 static bool write_number(struct ps_lua_writer *w, int index)
@@ -157,9 +157,10 @@ static int compare_spans(const void *a, const void *b)
 static bool put_sorted(struct ps_lua_writer *w, size_t start, size_t first_span, int depth)
 {
     struct ps_lua *lua = w->lua;
-    struct ps_lua_span *spans = lua->spans + first_span;
+    struct ps_lua_span *spans = lua->spans ? lua->spans + first_span : NULL;
     size_t count = lua->span_count - first_span;
-    qsort(spans, count, sizeof *spans, compare_spans);
+    if (count > 1)
+        qsort(spans, count, sizeof *spans, compare_spans);
     struct ps_buf *sorted = &lua->sorted;
     ps_buf_clear(sorted);
     for (size_t i = 0; i < count; i++) {
@@ -180,7 +181,7 @@ static bool put_sorted(struct ps_lua_writer *w, size_t start, size_t first_span,
     w->out->len = start;
     ps_buf_put(w->out, sorted->data, sorted->len);
     lua->span_count = first_span;
-    return check(w, 1 + count + sorted->len / 16);
+    return check(w, 4 * count + sorted->len / 16);
 }
 
 static bool write_object(struct ps_lua_writer *w, int index, int depth)
@@ -241,38 +242,19 @@ bool ps_lua_table_is_array(struct ps_lua *lua, lua_State *L, int index, size_t *
     return seen == *count;
 }
 
-static int fill_protected(lua_State *L)
-{
-    ps_lua_table_ready(L, 1);
-    return 0;
-}
-
-/* An untouched argument table somewhere inside: fill it; that may raise, so it is a call. */
-static bool fill_lazy(struct ps_lua_writer *w, int index)
-{
-    lua_pushcfunction(w->L, fill_protected);
-    lua_pushvalue(w->L, index);
-    int rc = lua_pcall(w->L, 1, 0, 0);
-    if (rc == LUA_ERRMEM)
-        ps_lua_trip(w->lua, PS_SCRIPT_ERROR_LIMIT_MEMORY);
-    if (rc == LUA_OK)
-        return true;
-    return fail(w, w->lua->tripped ? w->lua->tripped : PS_SCRIPT_ERROR_BAD_RESULT,
-                "argument table cannot be read");
-}
-
 static bool write_table(struct ps_lua_writer *w, int index, int depth)
 {
     if (depth > PS_LUA_DEPTH_MAX)
         return fail(w, PS_SCRIPT_ERROR_BAD_RESULT, "nested deeper than %d (or a cycle)",
                     PS_LUA_DEPTH_MAX);
-    if (ps_lua_is_lazy(w->lua, lua_topointer(w->L, index)) && !fill_lazy(w, index))
-        return false;
+    if (!ps_lua_table_fill(w->lua, w->L, index))
+        return fail(w, w->lua->tripped ? w->lua->tripped : PS_SCRIPT_ERROR_BAD_RESULT,
+                    "argument table cannot be read");
     size_t count;
     bool array = ps_lua_table_is_array(w->lua, w->L, index, &count);
     if (count > w->bytes_max)
         return fail(w, PS_SCRIPT_ERROR_TOO_LARGE, "more than %zu bytes of JSON", w->bytes_max);
-    if (!check(w, 2 + count / 4))
+    if (!check(w, 12 + count / 4))
         return false;
     return array ? write_array(w, index, count, depth) : write_object(w, index, depth);
 }

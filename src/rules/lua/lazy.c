@@ -104,6 +104,27 @@ void ps_lua_table_ready(lua_State *L, int index)
         fill_metadata(lua, L, index);
 }
 
+static int fill_protected(lua_State *L)
+{
+    ps_lua_table_ready(L, 1);
+    return 0;
+}
+
+bool ps_lua_table_fill(struct ps_lua *lua, lua_State *L, int index)
+{
+    if (!ps_lua_is_lazy(lua, lua_topointer(L, index)))
+        return true;
+    index = lua_absindex(L, index);
+    lua_pushcfunction(L, fill_protected);
+    lua_pushvalue(L, index);
+    int rc = lua_pcall(L, 1, 0, 0);
+    if (rc == LUA_ERRMEM)
+        ps_lua_trip(lua, PS_SCRIPT_ERROR_LIMIT_MEMORY);
+    if (rc != LUA_OK)
+        lua_pop(L, 1);
+    return rc == LUA_OK;
+}
+
 /* --- the metamethods --- */
 
 static const struct ps_kv *find_kv(const struct ps_msg_content *in, const char *key, size_t len)

@@ -20,17 +20,14 @@ static int string_rep(lua_State *L)
     if (__builtin_mul_overflow(len + separator_len, (size_t)count, &bytes))
         bytes = SIZE_MAX;
     ps_lua_check_size(L, bytes);
-    ps_lua_charge(L, 1 + (size_t)count / 4 + bytes / 32);
+    ps_lua_charge_bytes(L, bytes);
     bytes -= separator_len;
     luaL_Buffer out;
-    char *at = luaL_buffinitsize(L, &out, bytes);
-    for (lua_Integer i = 0; i < count; i++) {
-        memcpy(at, text, len);
-        at += len;
-        if (i + 1 < count)
-            memcpy(at, separator, separator_len);
-        at += separator_len;
-    }
+    char *start = luaL_buffinitsize(L, &out, bytes + separator_len);
+    memcpy(start, text, len);
+    memcpy(start + len, separator, separator_len);
+    for (size_t done = len + separator_len; done < bytes; done *= 2) /* what is there, again */
+        memcpy(start + done, start, done < bytes - done ? done : bytes - done);
     luaL_pushresultsize(&out, bytes);
     return 1;
 }

@@ -116,7 +116,7 @@ static void flatten_into(lua_State *L, const struct flattening *f, int table, in
     int top = lua_gettop(L);
     lua_pushnil(L);
     while (lua_next(L, table)) {
-        ps_lua_charge(L, 8);
+        ps_lua_charge(L, 25);
         flatten_member(L, f, top + 1, prefix, array, depth);
         lua_settop(L, top + 1);
     }
@@ -173,7 +173,8 @@ static int tbl_keys(lua_State *L)
         keys[i].text = lua_tolstring(L, -1, &keys[i].len);
         lua_pop(L, 1);
     }
-    qsort(keys, count, sizeof *keys, compare_keys);
+    if (count > 1)
+        qsort(keys, count, sizeof *keys, compare_keys);
     lua_createtable(L, (int)count, 0);
     for (size_t i = 0; i < count; i++) {
         lua_pushlstring(L, keys[i].text, keys[i].len);
@@ -193,6 +194,7 @@ static void push_copy(lua_State *L, int index, int depth)
         luaL_error(L, "tbl.copy: nested deeper than %d (or a cycle)", PS_LUA_DEPTH_MAX);
     luaL_checkstack(L, 8, NULL);
     ps_lua_table_ready(L, index);
+    ps_lua_charge(L, 15);
     lua_newtable(L);
     int copy = lua_gettop(L);
     if (ps_lua_table_is_marked(ps_lua_of(L), L, index)) {

@@ -66,11 +66,11 @@ static bool write_json(struct ps_lua *lua, int index, const char *what)
     return fail(lua, writer.kind, "%s: %s", what, writer.why);
 }
 
-/* An untouched argument table in the other's place (metadata as msg): writing it fills it. */
+/* An untouched argument table in a place where it has to be read. */
 static bool fill_lazy(struct ps_lua *lua, int index)
 {
-    return !ps_lua_is_lazy(lua, lua_topointer(lua->L, index)) ||
-           write_json(lua, index, "result");
+    return ps_lua_table_fill(lua, lua->L, index) ||
+           fail(lua, PS_SCRIPT_ERROR_BAD_RESULT, "argument table cannot be read");
 }
 
 /* Account for bytes of result. */
@@ -191,7 +191,7 @@ static void *grow(struct ps_lua *lua, void *list, size_t count, size_t *cap, siz
     if (count < *cap)
         return list;
     size_t larger = *cap ? *cap * 2 : MEMBERS_FIRST;
-    void *moved = ps_arena_take(&lua->results, larger * size);
+    void *moved = ps_arena_alloc(&lua->results, larger * size);
     if (!moved) {
         no_memory(lua);
         return NULL;
@@ -451,7 +451,7 @@ static bool read_list(struct ps_lua *lua, int index, size_t count, struct ps_scr
     lua_State *L = lua->L;
     if (count > lua->limits.result_bytes / MESSAGE_COST_BYTES)
         return fail(lua, PS_SCRIPT_ERROR_TOO_LARGE, "result has too many messages");
-    out->list = ps_arena_take(&lua->results, count * sizeof *out->list);
+    out->list = ps_arena_alloc(&lua->results, count * sizeof *out->list);
     if (!out->list)
         return no_memory(lua);
     for (size_t i = 0; i < count; i++) {
@@ -459,6 +459,8 @@ static bool read_list(struct ps_lua *lua, int index, size_t count, struct ps_scr
         snprintf(where, sizeof where, "result[%zu]", i + 1);
         lua_rawgeti(L, index, (lua_Integer)i + 1);
         int element = lua_gettop(L);
+        if (!fill_lazy(lua, element))
+            return false;
         if (!lua_istable(L, element) || !has_members(lua, element))
             return not_a_message(lua, where, element);
         if (!read_message(lua, element, &out->list[i], left))
@@ -485,10 +487,12 @@ bool ps_lua_result_messages(struct ps_lua *lua, bool one_only, struct ps_script_
     size_t left = lua->limits.result_bytes, count;
     struct ps_script_messages messages = { 0 };
     if (!lua_isnil(L, index)) {
-        if (!lua_istable(L, index) || ps_lua_is_lazy(lua, lua_topointer(L, index)))
+        if (!lua_istable(L, index))
             return not_a_message(lua, "result", index);
+        if (!fill_lazy(lua, index))
+            return false;
         if (has_members(lua, index)) {
-            messages.list = ps_arena_take(&lua->results, sizeof *messages.list);
+            messages.list = ps_arena_alloc(&lua->results, sizeof *messages.list);
             if (!messages.list)
                 return no_memory(lua);
             if (!read_message(lua, index, messages.list, &left))
@@ -534,13 +538,15 @@ bool ps_lua_result_labels(struct ps_lua *lua, struct ps_script_labels *out)
     int index = lua_gettop(L);
     size_t left = lua->limits.result_bytes, count = 0;
     struct ps_script_labels labels = { 0 };
-    bool table = lua_istable(L, index) && !ps_lua_is_lazy(lua, lua_topointer(L, index));
+    bool table = lua_istable(L, index);
+    if (!fill_lazy(lua, index))
+        return false;
     if (table && !ps_lua_table_is_array(lua, L, index, &count) && !is_empty(L, index))
         return fail(lua, PS_SCRIPT_ERROR_BAD_RESULT,
                     "switch must return a string or an array of strings, got an object");
     if (count > LABELS_MAX)
         return fail(lua, PS_SCRIPT_ERROR_TOO_LARGE, "more than %d labels", LABELS_MAX);
-    labels.list = ps_arena_take(&lua->results, (count + 1) * sizeof *labels.list);
+    labels.list = ps_arena_alloc(&lua->results, (count + 1) * sizeof *labels.list);
     if (!labels.list)
         return no_memory(lua);
     for (size_t i = 1; i <= count; i++) {

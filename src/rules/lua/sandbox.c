@@ -40,7 +40,7 @@ int ps_lua_tostring(lua_State *L)
 static int finish_pcall(lua_State *L, int rc, int first)
 {
     struct ps_lua *lua = ps_lua_of(L);
-    if (rc == LUA_ERRMEM)
+    if (rc == LUA_ERRMEM || (rc != LUA_OK && lua->refused))
         ps_lua_trip(lua, PS_SCRIPT_ERROR_LIMIT_MEMORY);
     if (lua->tripped)
         ps_lua_raise_tripped(L);

@@ -267,7 +267,7 @@ static enum ps_status run(struct ps_lua *lua, struct ps_script_code *code, struc
     call->in = &call->msg->content;
     if (!call->ctx)
         call->ctx = &no_context;
-    ps_arena_clear(&lua->results);
+    ps_arena_reset(&lua->results);
     call->script = ps_lua_script_of(lua, code);
     if (!call->script)
         return PS_ENOMEM;

@@ -17,7 +17,6 @@
 enum {
     KIB = 1024,
     MIB = 1024 * KIB,
-    BLOCK_CHARGED_BYTES = 4 * KIB,
     BLOCK_BYTES_PER_UNIT = 64,
     BLOCK_BIG_BYTES = 16 * KIB,
     BLOCK_HUGE_BYTES = 128 * KIB,
@@ -73,11 +72,23 @@ void ps_lua_raise_tripped(lua_State *L)
     __builtin_unreachable();
 }
 
+/* Lua collects by itself when the core is refused memory, but the buffers of its C library just
+ * give up; so garbage goes before the cap is near. */
+static void collect_early(struct ps_lua *lua)
+{
+    size_t cap = lua->limits.call_memory_bytes;
+    if (lua->used_bytes < lua->early_floor_bytes + cap / 4)
+        return;
+    lua_gc(lua->L, LUA_GCCOLLECT);
+    lua->early_floor_bytes = lua->used_bytes;
+}
+
 bool ps_lua_spend_slow(struct ps_lua *lua)
 {
     if (lua->tripped)
         return false;
     lua->unclocked = 0;
+    collect_early(lua);
     if (lua->budget <= 0) {
         ps_lua_trip(lua, PS_SCRIPT_ERROR_LIMIT_CPU);
         return false;
@@ -130,9 +141,7 @@ static void charge_block(struct ps_lua *lua, size_t bytes)
 {
     lua->budget -= (int64_t)(bytes / BLOCK_BYTES_PER_UNIT);
     lua->unclocked += (int64_t)(bytes / BLOCK_BYTES_PER_UNIT);
-    int interval = bytes > BLOCK_HUGE_BYTES  ? INTERVAL_HUGE
-                   : bytes > BLOCK_BIG_BYTES ? INTERVAL_BIG
-                                             : PS_LUA_HOOK_INTERVAL;
+    int interval = bytes > BLOCK_HUGE_BYTES ? INTERVAL_HUGE : INTERVAL_BIG;
     if (lua->call && interval < lua->hook_interval)
         hook_set(lua, interval);
 }
@@ -150,7 +159,7 @@ static void *allocate(void *arg, void *block, size_t old_bytes, size_t bytes)
     if (bytes > old_bytes) {
         if (!growth_allowed(lua, bytes - old_bytes))
             return NULL;
-        if (bytes >= BLOCK_CHARGED_BYTES)
+        if (bytes > BLOCK_BIG_BYTES)
             charge_block(lua, bytes);
     }
     void *moved = realloc(block, bytes);
@@ -255,7 +264,7 @@ void ps_lua_destroy(struct ps_lua *lua)
 void ps_lua_call_begin(struct ps_lua *lua, const struct ps_lua_call *call)
 {
     lua->call = call;
-    lua->call_floor_bytes = lua->call_peak_bytes = lua->used_bytes;
+    lua->call_floor_bytes = lua->call_peak_bytes = lua->early_floor_bytes = lua->used_bytes;
     lua->refused = false;
     lua->tripped = PS_SCRIPT_ERROR_NONE;
     lua->budget = lua->limits.instructions;

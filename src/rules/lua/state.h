@@ -12,7 +12,7 @@
 #include <lualib.h>
 
 #include "core/buf.h"
-#include "rules/lua/arena.h"
+#include "core/arena.h"
 #include "rules/lua/script.h"
 
 _Static_assert(LUA_VERSION_NUM == 504, "scripts are Lua 5.4, see rule-engine contract 5.1");
@@ -83,6 +83,7 @@ struct ps_lua {
 
     /* memory of the Lua state */
     size_t used_bytes, call_floor_bytes, call_peak_bytes;
+    size_t early_floor_bytes; /* used when the running call last collected, or began */
     size_t collected_bytes, all_collected_bytes; /* used after the latest step, full collection */
     bool refused; /* the latest growth was refused and has not succeeded since */
     bool process_out_of_memory;
@@ -223,6 +224,8 @@ static inline bool ps_lua_is_lazy(const struct ps_lua *lua, const void *table)
     return (lua->msg_lazy && table == lua->msg_table) ||
            (lua->metadata_lazy && table == lua->metadata_table);
 }
+/** The same where nothing may raise. Returns: false if it cannot be filled. */
+bool ps_lua_table_fill(struct ps_lua *lua, lua_State *L, int index);
 /** Push the msg argument of a message whose data is no object; raises. */
 void ps_lua_push_data(lua_State *L, const struct ps_lua_call *call);
 void ps_lua_push_value(lua_State *L, const struct ps_value *value, bool keep_nulls);

@@ -52,9 +52,9 @@ static void deinit_call(struct ps_node *node)
     free(node->state);
 }
 
-static const struct ps_config_field call_fields[] = {
-    { .name = "ruleChainId", .type = PS_CONFIG_UUID },
-    { .name = "forwardMsgToDefaultRuleChain", .type = PS_CONFIG_BOOL, .fallback = "false" },
+static const struct ps_option_field call_fields[] = {
+    { .name = "ruleChainId", .type = PS_OPTION_UUID },
+    { .name = "forwardMsgToDefaultRuleChain", .type = PS_OPTION_BOOL, .fallback = "false" },
     { .name = NULL },
 };
 

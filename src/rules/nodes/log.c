@@ -24,7 +24,6 @@ const struct ps_node_kind PS_NODE_LOG = {
     .relations = relations,
     .has_script = true,
     .script_kind = PS_SCRIPT_TEXT,
-    .default_script =
-        "return \"data \" .. json.encode(msg) .. \" meta \" .. json.encode(metadata)",
+    .default_script = "return \"data \" .. json.encode(msg) .. \" meta \" .. json.encode(metadata)",
     .run = run,
 };

@@ -39,8 +39,7 @@ static enum ps_status init(struct ps_node *node, const json_t *config, struct ps
 {
     const json_t *types = json_object_get(config, "messageTypes");
     (void)why;
-    struct type_set *set =
-        calloc(1, sizeof *set + json_array_size(types) * sizeof set->custom[0]);
+    struct type_set *set = calloc(1, sizeof *set + json_array_size(types) * sizeof set->custom[0]);
     if (!set)
         return PS_ENOMEM;
     node->state = set;
@@ -73,8 +72,8 @@ static enum ps_step run(const struct ps_node *node, const struct ps_visit *visit
 {
     const struct type_set *set = node->state;
     const struct ps_msg_content *content = &visit->msg->content;
-    bool listed = content->type == PS_MSG_CUSTOM ? has_custom(set, content)
-                                                 : set->known >> content->type & 1;
+    bool listed =
+        content->type == PS_MSG_CUSTOM ? has_custom(set, content) : set->known >> content->type & 1;
     return ps_step_next(out, listed ? PS_REL_TRUE : PS_REL_FALSE);
 }
 
@@ -86,9 +85,9 @@ static void deinit(struct ps_node *node)
     free(set);
 }
 
-static const struct ps_config_field fields[] = {
+static const struct ps_option_field fields[] = {
     { .name = "messageTypes",
-      .type = PS_CONFIG_STRING_LIST,
+      .type = PS_OPTION_STRING_LIST,
       .fallback = "[\"POST_ATTRIBUTES_REQUEST\",\"POST_TELEMETRY_REQUEST\","
                   "\"TO_SERVER_RPC_REQUEST\"]" },
     { .name = NULL },

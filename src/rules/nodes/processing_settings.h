@@ -21,8 +21,9 @@ struct ps_processing_effect {
  * Read settings; absent ones mean everything. The last effect has no name.
  * Returns: PS_OK; PS_EINVAL with `why` (also for DEDUPLICATE, which this version does not have)
  */
-PS_MUST_CHECK enum ps_status ps_processing_settings_read(const struct json_t *config,
-                                                         const struct ps_processing_effect *effects,
-                                                         struct ps_text *why);
+PS_MUST_CHECK
+enum ps_status ps_processing_settings_read(const struct json_t *config,
+                                           const struct ps_processing_effect *effects,
+                                           struct ps_text *why);
 
 #endif

@@ -77,8 +77,7 @@ static void deinit(struct ps_node *node)
 static bool wants_notify(const struct settings *settings, const struct ps_msg_content *content)
 {
     const struct ps_pair *pair = ps_msg_metadata(content, "notifyDevice");
-    return settings->notify_device || !pair ||
-           pair->value_len == 0 ||
+    return settings->notify_device || !pair || pair->value_len == 0 ||
            (pair->value_len == 4 && memcmp(pair->value, "true", 4) == 0);
 }
 
@@ -90,7 +89,8 @@ static enum ps_step save(const struct ps_node *node, const struct ps_visit *visi
     const struct ps_kv *kvs;
     struct ps_kv *copy;
     uint32_t count = content->kv_count;
-    struct ps_text why = { "" };
+    struct ps_text why;
+    why.data[0] = '\0';
     enum ps_status st = ps_save_without_nulls(visit, content->kvs, &count, &kvs, &copy);
     if (st == PS_OK && count == 0)
         ps_run_count(&ps_visit_env(visit)->counters.empty_saves, 1);
@@ -130,14 +130,14 @@ static enum ps_step run(const struct ps_node *node, const struct ps_visit *visit
 
 static const char *const scopes[] = { "CLIENT_SCOPE", "SHARED_SCOPE", "SERVER_SCOPE", NULL };
 
-static const struct ps_config_field fields[] = {
+static const struct ps_option_field fields[] = {
     { .name = "processingSettings",
-      .type = PS_CONFIG_OBJECT,
+      .type = PS_OPTION_OBJECT,
       .fallback = "{\"type\":\"ON_EVERY_MESSAGE\"}" },
-    { .name = "scope", .type = PS_CONFIG_ENUM, .fallback = "\"SERVER_SCOPE\"", .choices = scopes },
-    { .name = "notifyDevice", .type = PS_CONFIG_BOOL, .fallback = "false" },
-    { .name = "sendAttributesUpdatedNotification", .type = PS_CONFIG_BOOL, .fallback = "false" },
-    { .name = "updateAttributesOnlyOnValueChange", .type = PS_CONFIG_BOOL, .fallback = "true" },
+    { .name = "scope", .type = PS_OPTION_ENUM, .fallback = "\"SERVER_SCOPE\"", .choices = scopes },
+    { .name = "notifyDevice", .type = PS_OPTION_BOOL, .fallback = "false" },
+    { .name = "sendAttributesUpdatedNotification", .type = PS_OPTION_BOOL, .fallback = "false" },
+    { .name = "updateAttributesOnlyOnValueChange", .type = PS_OPTION_BOOL, .fallback = "true" },
     { .name = NULL },
 };
 

@@ -6,8 +6,7 @@
 #include "rules/run.h"
 
 enum ps_status ps_save_without_nulls(const struct ps_visit *visit, const struct ps_kv *kvs,
-                                     uint32_t *count, const struct ps_kv **out,
-                                     struct ps_kv **copy)
+                                     uint32_t *count, const struct ps_kv **out, struct ps_kv **copy)
 {
     uint32_t nulls = 0, kept = 0, all = *count;
     for (uint32_t i = 0; i < all; i++)

@@ -10,9 +10,10 @@
  * @param copy  to free() after use, in any case; NULL if there was nothing to leave out
  * Returns: PS_OK or PS_ENOMEM
  */
-PS_MUST_CHECK enum ps_status ps_save_without_nulls(const struct ps_visit *visit,
-                                                   const struct ps_kv *kvs, uint32_t *count,
-                                                   const struct ps_kv **out, struct ps_kv **copy);
+PS_MUST_CHECK
+enum ps_status ps_save_without_nulls(const struct ps_visit *visit, const struct ps_kv *kvs,
+                                     uint32_t *count, const struct ps_kv **out,
+                                     struct ps_kv **copy);
 
 /** Success, or the failure that the host's answer means. */
 enum ps_step ps_save_step(struct ps_step_out *out, enum ps_status st, const struct ps_text *why);

@@ -78,47 +78,55 @@ struct saving {
     struct ps_text why;
 };
 
+static enum ps_status save_members(struct saving *saving, int64_t ts_ms, const struct ps_kv *kvs,
+                                   uint32_t count)
+{
+    const struct settings *settings = saving->node->state;
+    struct ps_host *host = saving->visit->host;
+    if (count == 0)
+        return PS_OK;
+    const struct ps_save_telemetry save = {
+        .ts_ms = ts_ms,
+        .ttl_s = saving->ttl_s,
+        .kvs = kvs,
+        .kv_count = count,
+        .keep_history = settings->keep_history,
+        .keep_latest = settings->keep_latest,
+        .tell_subscribers = settings->tell_subscribers,
+    };
+    saving->saved += count;
+    return host->ops->save_telemetry(host, saving->visit->msg, &save, &saving->why);
+}
+
 static enum ps_status save_flat(struct saving *saving, int64_t ts_ms, const struct ps_kv *kvs,
                                 uint32_t count)
 {
-    const struct settings *settings = saving->node->state;
     struct ps_kv *copy;
     enum ps_status st = ps_save_without_nulls(saving->visit, kvs, &count, &kvs, &copy);
-    if (st == PS_OK && count) {
-        const struct ps_save_telemetry save = {
-            .ts_ms = ts_ms,
-            .ttl_s = saving->ttl_s,
-            .kvs = kvs,
-            .kv_count = count,
-            .keep_history = settings->keep_history,
-            .keep_latest = settings->keep_latest,
-            .tell_subscribers = settings->tell_subscribers,
-        };
-        struct ps_host *host = saving->visit->host;
-        st = host->ops->save_telemetry(host, saving->visit->msg, &save, &saving->why);
-        saving->saved += count;
-    }
+    if (st == PS_OK)
+        st = save_members(saving, ts_ms, kvs, count);
     free(copy);
     return st;
 }
 
-static bool key_is(const struct ps_kv *kv, const char *key)
-{
-    return kv->key_len == strlen(key) && memcmp(kv->key, key, kv->key_len) == 0;
-}
+/* What one look over the members of an object tells. */
+struct shape {
+    const struct ps_value *ts, *values; /* both: {"ts","values"}; else it is the plain shape */
+    uint32_t nulls;
+};
 
-/* {"ts","values"}: both, or it is the plain shape. */
-static bool has_own_ts(const struct ps_kv *kvs, uint32_t count, const struct ps_value **ts,
-                       const struct ps_value **values)
+static struct shape look_at(const struct ps_kv *kvs, uint32_t count)
 {
-    *ts = *values = NULL;
+    struct shape shape = { NULL, NULL, 0 };
     for (uint32_t i = 0; i < count; i++) {
-        if (key_is(&kvs[i], "ts"))
-            *ts = &kvs[i].value;
-        else if (key_is(&kvs[i], "values"))
-            *values = &kvs[i].value;
+        const struct ps_kv *kv = &kvs[i];
+        shape.nulls += kv->value.type == PS_VALUE_NULL;
+        if (kv->key_len == 2 && memcmp(kv->key, "ts", 2) == 0)
+            shape.ts = &kv->value;
+        else if (kv->key_len == 6 && memcmp(kv->key, "values", 6) == 0)
+            shape.values = &kv->value;
     }
-    return *ts && *values;
+    return shape;
 }
 
 static bool read_ts(const struct ps_value *ts, int64_t *out)
@@ -174,10 +182,12 @@ static enum ps_status save_with_ts(struct saving *saving, const struct ps_value 
 
 static enum ps_status save_object(struct saving *saving, const struct ps_kv *kvs, uint32_t count)
 {
-    const struct ps_value *ts, *values;
-    if (has_own_ts(kvs, count, &ts, &values))
-        return save_with_ts(saving, ts, values);
-    return save_flat(saving, saving->default_ts_ms, kvs, count);
+    struct shape shape = look_at(kvs, count);
+    if (shape.ts && shape.values)
+        return save_with_ts(saving, shape.ts, shape.values);
+    if (shape.nulls)
+        return save_flat(saving, saving->default_ts_ms, kvs, count);
+    return save_members(saving, saving->default_ts_ms, kvs, count);
 }
 
 static enum ps_status save_list(struct saving *saving, const struct ps_msg_content *content)
@@ -208,7 +218,11 @@ static enum ps_step run(const struct ps_node *node, const struct ps_visit *visit
     const struct settings *settings = node->state;
     const struct ps_msg *msg = visit->msg;
     const struct ps_msg_content *content = &msg->content;
-    struct saving saving = { .node = node, .visit = visit };
+    struct saving saving; /* not zeroed as a whole: `why` is large */
+    saving.node = node;
+    saving.visit = visit;
+    saving.saved = 0;
+    saving.why.data[0] = '\0';
     if (content->type != PS_MSG_POST_TELEMETRY)
         return ps_step_failure(out, PS_FAILURE_NODE, PS_EINVAL, "unsupported message type: %.*s",
                                (int)content->type_name_len, content->type_name);
@@ -225,11 +239,11 @@ static enum ps_step run(const struct ps_node *node, const struct ps_visit *visit
     return ps_save_step(out, st, &saving.why);
 }
 
-static const struct ps_config_field fields[] = {
-    { .name = "defaultTTL", .type = PS_CONFIG_INT, .fallback = "0", .min = 0, .max = INT64_MAX },
-    { .name = "useServerTs", .type = PS_CONFIG_BOOL, .fallback = "false" },
+static const struct ps_option_field fields[] = {
+    { .name = "defaultTTL", .type = PS_OPTION_INT, .fallback = "0", .min = 0, .max = INT64_MAX },
+    { .name = "useServerTs", .type = PS_OPTION_BOOL, .fallback = "false" },
     { .name = "processingSettings",
-      .type = PS_CONFIG_OBJECT,
+      .type = PS_OPTION_OBJECT,
       .fallback = "{\"type\":\"ON_EVERY_MESSAGE\"}" },
     { .name = NULL },
 };

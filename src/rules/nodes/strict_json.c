@@ -289,8 +289,7 @@ static enum ps_status read_members(struct ps_strict_object *object, struct curso
     return take(c, '}') ? PS_OK : PS_EPROTO;
 }
 
-enum ps_status ps_strict_object_parse(struct ps_strict_object *object, const char *text,
-                                      size_t len)
+enum ps_status ps_strict_object_parse(struct ps_strict_object *object, const char *text, size_t len)
 {
     struct cursor c = { text, text + len };
     object->count = 0;

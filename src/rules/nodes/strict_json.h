@@ -26,8 +26,9 @@ void ps_strict_object_deinit(struct ps_strict_object *object);
 
 /** Read one JSON object; text of values without escapes points into `text`.
  *  Returns: PS_OK; PS_EPROTO not an object, or not JSON; PS_ENOMEM. */
-PS_MUST_CHECK enum ps_status ps_strict_object_parse(struct ps_strict_object *object,
-                                                    const char *text, size_t len);
+PS_MUST_CHECK
+enum ps_status ps_strict_object_parse(struct ps_strict_object *object, const char *text,
+                                      size_t len);
 
 /** Step through the elements of an array. *at starts at 0.
  *  Returns: true with *element, *element_len; false at the end or on anything but an array

@@ -32,6 +32,12 @@ static const char *header_of(struct ps_http_exchange *exchange, const char *name
     return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
 }
 
+static void count(const struct ps_http_lane *lane, enum ps_metric metric, uint64_t n)
+{
+    ps_metrics_add(lane->server->settings.services->metrics, lane->metrics_lane, metric,
+                   (int64_t)n);
+}
+
 static bool below(const struct ps_http_target *target, const char *first, const char *second)
 {
     if (target->segment_count < 1 || strcmp(target->segments[0], first) != 0)
@@ -49,8 +55,10 @@ void *ps_http_on_request_line(void *lane, const char *target, struct MHD_Connect
     struct ps_http_call *call = &exchange->call;
     struct ps_text why = { "" };
     enum ps_status st = ps_http_target_parse(target, &call->target, &why);
-    if (st != PS_OK)
+    if (st != PS_OK) {
+        count(lane, PS_METRIC_HTTP_PROTOCOL_ERRORS, 1);
         ps_http_reply_failure(&call->reply, st, why.data);
+    }
     return exchange;
 }
 
@@ -212,8 +220,8 @@ static void run_rest(struct ps_http_exchange *exchange)
 static void on_complete(struct ps_http_exchange *exchange)
 {
     const struct ps_http_lane *lane = exchange->lane;
-    ps_metrics_add(lane->server->settings.services->metrics, lane->metrics_lane,
-                   PS_METRIC_HTTP_BYTES_IN, (int64_t)exchange->body_seen);
+    count(lane, PS_METRIC_HTTP_REQUESTS, 1);
+    count(lane, PS_METRIC_HTTP_BYTES_IN, exchange->body_seen);
     atomic_fetch_add(&lane->server->running, 1);
     exchange->running = true;
     if (exchange->call.reply.status != 0)
@@ -284,6 +292,7 @@ static enum MHD_Result send_reply(struct ps_http_exchange *exchange, struct ps_h
 {
     if (!ps_buf_ok(&reply->body))
         ps_http_reply_failure(reply, PS_ENOMEM, NULL);
+    count(exchange->lane, PS_METRIC_HTTP_BYTES_OUT, reply->body.len);
     struct MHD_Response *response = response_create(&reply->body);
     if (!response)
         return MHD_NO;

@@ -119,6 +119,8 @@ static bool text_is_valid(struct ps_mqtt_span text, bool wildcards_allowed)
     const char *at = text.data, *end = text.data + text.len;
 
     while (at < end) {
+        if (end - at < 8 && text.len >= 8 && word_is_plain(end - 8, wildcards_allowed))
+            return true; /* the last word overlaps what was seen */
         if (end - at >= 8 && word_is_plain(at, wildcards_allowed)) {
             at += 8;
             continue;

@@ -8,6 +8,7 @@
 #include "core/clock.h"
 #include "core/config.h"
 #include "core/entity/user.h"
+#include "core/metrics.h"
 #include "core/storage/writer.h"
 #include "transport/rest/call.h"
 #include "transport/rest/json_in.h"
@@ -61,6 +62,11 @@ static enum ps_status note_login(struct ps_db *db, void *arg)
     return ps_user_note_login(db, &note->user, note->succeeded, note->now_ms);
 }
 
+static void count_failure(struct ps_rest_call *call)
+{
+    ps_metrics_add(call->services->metrics, 0, PS_METRIC_LOGIN_FAILURES, 1);
+}
+
 /* Is this the user's password? An unknown user and one without a password take as long. */
 static enum ps_status check_password(const char *hash, const char *password)
 {
@@ -79,6 +85,8 @@ static void log_in(struct ps_rest_call *call, const struct ps_user *user,
         return;
     }
     struct login_note note = { user->id, st == PS_OK, ps_clock_now_ms() };
+    if (st != PS_OK)
+        count_failure(call);
     enum ps_status noted = ps_writer_call(call->services->writer, note_login, &note);
     if (!credentials->password_hash || (st == PS_OK && !credentials->enabled)) {
         refuse(call, "User account is not active");
@@ -100,6 +108,7 @@ static void log_in_as(struct ps_rest_call *call, const char *email, const char *
     enum ps_status st = ps_user_find_by_email(call->db, email, strlen(email), &user);
     if (st == PS_ENOTFOUND) {
         (void)check_password(NULL, password);
+        count_failure(call);
         refuse(call, "Invalid username or password");
         return;
     }

@@ -29,8 +29,7 @@ enum ps_status ps_ws_token_check(const struct ps_services *services, const char 
         .refresh_s = services->config->auth_refresh_token_s,
     };
     struct ps_jwt_claims claims;
-    enum ps_status st =
-        ps_jwt_verify(&settings, token, strlen(token), ps_clock_now_ms(), &claims);
+    enum ps_status st = ps_jwt_verify(&settings, token, strlen(token), ps_clock_now_ms(), &claims);
     if (st != PS_OK) {
         *why = refusal(st);
         return PS_EAUTH;
@@ -130,8 +129,7 @@ static enum ps_status rule_chain_owner(struct ps_db *db, const struct ps_uuid *i
 static const struct readable_kind {
     enum ps_entity_type type;
     enum ps_resource resource;
-    enum ps_status (*owner)(struct ps_db *db, const struct ps_uuid *id,
-                            struct ps_ownership *owner);
+    enum ps_status (*owner)(struct ps_db *db, const struct ps_uuid *id, struct ps_ownership *owner);
 } readable_kinds[] = {
     { PS_ENTITY_DEVICE, PS_RESOURCE_DEVICE, device_owner },
     { PS_ENTITY_CUSTOMER, PS_RESOURCE_CUSTOMER, customer_owner },

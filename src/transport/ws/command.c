@@ -105,8 +105,7 @@ static bool bool_member(struct ps_ws_command *command, const json_t *object, con
 }
 
 /* Integers, and numbers with a fraction cut off, as browsers compute times. */
-static int64_t number_member(struct ps_ws_command *command, const json_t *object,
-                             const char *name)
+static int64_t number_member(struct ps_ws_command *command, const json_t *object, const char *name)
 {
     const json_t *value = member(object, name);
     if (!value)

@@ -20,8 +20,8 @@
 
 enum {
     PS_WS_LIMIT_DEFAULT = 100,
-    PS_WS_LIMIT_MAX = 50000,      /* points per key; a larger limit means this one */
-    PS_WS_UNREADABLE_CMD_ID = 1,  /* the id in answers to what has none of its own */
+    PS_WS_LIMIT_MAX = 50000,     /* points per key; a larger limit means this one */
+    PS_WS_UNREADABLE_CMD_ID = 1, /* the id in answers to what has none of its own */
 };
 
 enum ps_ws_command_type {
@@ -49,9 +49,9 @@ struct ps_ws_command {
     struct ps_entity_id entity;
     struct ps_ws_keys keys; /* none = all keys */
     bool unsubscribe;
-    bool unsubscribe_all;       /* unsubscribe with an empty entityId */
-    bool latest_only;           /* TIMESERIES with scope LATEST_TELEMETRY */
-    bool all_scopes;            /* ATTRIBUTES without scope */
+    bool unsubscribe_all; /* unsubscribe with an empty entityId */
+    bool latest_only;     /* TIMESERIES with scope LATEST_TELEMETRY */
+    bool all_scopes;      /* ATTRIBUTES without scope */
     enum ps_attribute_scope scope;
     bool windowed; /* the snapshot is query's points, not the latest values */
     struct ps_history_query query;
@@ -59,8 +59,8 @@ struct ps_ws_command {
 
 struct ps_ws_request {
     bool has_auth;
-    char *token;   /* owned, terminated; NULL if authCmd holds none */
-    bool api_key;  /* authCmd holds an apiKey instead */
+    char *token;  /* owned, terminated; NULL if authCmd holds none */
+    bool api_key; /* authCmd holds an apiKey instead */
     struct ps_ws_command *commands;
     size_t count;
 };
@@ -71,8 +71,9 @@ struct ps_ws_request {
  * Returns: PS_OK *out is the caller's to deinit; PS_EPROTO the frame as a whole cannot be read,
  *          `why` holds the parser's text; PS_ENOMEM. `out` is untouched on failure.
  */
-PS_MUST_CHECK enum ps_status ps_ws_request_parse(const char *text, size_t len,
-                                                 struct ps_ws_request *out, struct ps_text *why);
+PS_MUST_CHECK
+enum ps_status ps_ws_request_parse(const char *text, size_t len, struct ps_ws_request *out,
+                                   struct ps_text *why);
 void ps_ws_request_deinit(struct ps_ws_request *request);
 
 void ps_ws_keys_deinit(struct ps_ws_keys *keys);

@@ -1,16 +1,7 @@
-/* frame: the text of what the server sends, and the changes an update frame carries.
+/* frame: the text of what the server sends.
  *
- * A delta is one or several writes as a subscriber sees them: rows of (key, ts, value), in the
- * order of the frame. It is counted, because subscribers that asked for the same keys share one,
- * text included: a frame differs between them only in its first number. Deltas merge, so that a
- * slow reader gets few large frames instead of many small ones:
- *
- *     EVERY   no point is lost; a key has several pairs, newest ts first
- *     NEWEST  per key (and scope, for attributes) only what was written last
- *
- * In both, a deletion replaces what was written before it, and a write replaces a deletion.
- *
- * Pure: bytes and structs, no I/O. A delta belongs to one thread at a time. */
+ * Update frames come from deltas (delta.h) or, for snapshots, key by key from points; the rest are
+ * errors and the stub of notifications. Pure: bytes and structs, no I/O. */
 #ifndef PS_TRANSPORT_WS_FRAME_H
 #define PS_TRANSPORT_WS_FRAME_H
 
@@ -21,7 +12,7 @@
 #include "core/buf.h"
 #include "core/status.h"
 #include "core/telemetry/point.h"
-#include "core/value.h"
+#include "transport/ws/delta.h"
 
 /* Codes of error frames (section 8 of the contract). */
 enum ps_ws_error {
@@ -51,41 +42,11 @@ static inline char *ps_ws_text_frame(struct ps_ws_text *text)
  *  free() it. */
 struct ps_ws_text *ps_ws_text_create(const struct ps_buf *frame);
 
-struct ps_ws_row {
-    struct ps_kv kv;
-    int64_t ts_ms;
-    int scope;    /* enum ps_attribute_scope; 0 for telemetry */
-    bool deleted; /* shown as [0,""] */
-};
-
-struct ps_ws_delta {
-    uint32_t references;
-    uint32_t row_count;
-    size_t size_bytes;      /* of the rows and their text; what it counts for in a queue */
-    struct ps_ws_row *rows; /* sorted by key, then newest ts first; text is in this block */
-    struct ps_buf tail;     /* the frame after its subscriptionId, made on first use */
-};
-
-enum ps_ws_merge { PS_WS_MERGE_EVERY, PS_WS_MERGE_NEWEST };
-
-/** Copies rows with their text; keys of one write are unique. One reference.
- *  Returns: PS_OK or PS_ENOMEM. */
-PS_MUST_CHECK enum ps_status ps_ws_delta_create(const struct ps_ws_row *rows, size_t count,
-                                                struct ps_ws_delta **out);
-struct ps_ws_delta *ps_ws_delta_retain(struct ps_ws_delta *delta);
-void ps_ws_delta_release(struct ps_ws_delta *delta); /* NULL is fine */
-
-/** A new delta that says what `older` and then `newer` said. `older` may be NULL.
- *  Returns: PS_OK or PS_ENOMEM. */
-PS_MUST_CHECK enum ps_status ps_ws_delta_merge(const struct ps_ws_delta *older,
-                                               const struct ps_ws_delta *newer,
-                                               enum ps_ws_merge merge, struct ps_ws_delta **out);
-
 /** The update frame of a delta, appended. Only lengthens `out`, which remembers a failure. */
 void ps_ws_frame_put_delta(struct ps_buf *out, int32_t cmd_id, struct ps_ws_delta *delta);
 
-/* A snapshot frame of points (attributes are a delta like any other), written key by key so that no more than one key's points are in
- * memory: begin, one put per key in order of name, end. */
+/* A snapshot frame of points (attributes are a delta like any other), written key by key so that no
+ * more than one key's points are in memory: begin, one put per key in order of name, end. */
 struct ps_ws_snapshot {
     struct ps_buf *out;
     struct ps_buf latest; /* the latestValues member grows beside the data */

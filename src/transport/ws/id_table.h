@@ -30,7 +30,8 @@ struct ps_ws_table {
 #define PS_WS_OBJECT(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
 
 /** Returns: PS_OK or PS_ENOMEM. */
-PS_MUST_CHECK enum ps_status ps_ws_table_init(struct ps_ws_table *table);
+PS_MUST_CHECK
+enum ps_status ps_ws_table_init(struct ps_ws_table *table);
 /** The objects stay their owners'. A zeroed table is fine. */
 void ps_ws_table_deinit(struct ps_ws_table *table);
 

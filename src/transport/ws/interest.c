@@ -82,7 +82,7 @@ void ps_ws_newest_deinit(struct ps_ws_newest *newest)
 }
 
 /* Where the key is, or where it belongs. */
-static size_t newest_place(const struct ps_ws_newest *newest, int scope, const char *key,
+static size_t newest_place(const struct ps_ws_newest *newest, unsigned scope, const char *key,
                            size_t len, bool *found)
 {
     size_t low = 0, high = newest->count;
@@ -90,7 +90,7 @@ static size_t newest_place(const struct ps_ws_newest *newest, int scope, const c
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         const struct ps_ws_newest_entry *entry = &newest->entries[middle];
-        int order = scope - entry->scope;
+        int order = (scope > entry->scope) - (scope < entry->scope);
         if (order == 0)
             order = compare_key(key, len, entry->key);
         if (order == 0) {
@@ -105,7 +105,7 @@ static size_t newest_place(const struct ps_ws_newest *newest, int scope, const c
     return low;
 }
 
-struct ps_ws_newest_entry *ps_ws_newest_find(const struct ps_ws_newest *newest, int scope,
+struct ps_ws_newest_entry *ps_ws_newest_find(const struct ps_ws_newest *newest, unsigned scope,
                                              const char *key, size_t len)
 {
     bool found;
@@ -124,7 +124,7 @@ static bool newest_grow(struct ps_ws_newest *newest)
     return true;
 }
 
-void ps_ws_newest_note(struct ps_ws_newest *newest, int scope, const char *key, size_t len,
+void ps_ws_newest_note(struct ps_ws_newest *newest, unsigned scope, const char *key, size_t len,
                        int64_t ts_ms)
 {
     bool found;
@@ -161,8 +161,7 @@ static bool is_about(const struct ps_ws_ask *ask, const struct ps_update *update
     return false;
 }
 
-size_t ps_ws_ask_pick(const struct ps_ws_ask *ask, const struct ps_update *update,
-                      uint32_t *picked)
+size_t ps_ws_ask_pick(const struct ps_ws_ask *ask, const struct ps_update *update, uint32_t *picked)
 {
     size_t count = 0;
     if (!is_about(ask, update))
@@ -175,14 +174,14 @@ size_t ps_ws_ask_pick(const struct ps_ws_ask *ask, const struct ps_update *updat
 
 struct ps_ws_row ps_ws_update_row(const struct ps_update *update, uint32_t index)
 {
-    bool deleted = update->kind == PS_UPDATE_TELEMETRY_DELETED ||
-                   update->kind == PS_UPDATE_ATTRIBUTES_DELETED;
+    bool deleted =
+        update->kind == PS_UPDATE_TELEMETRY_DELETED || update->kind == PS_UPDATE_ATTRIBUTES_DELETED;
     bool attribute =
         update->kind == PS_UPDATE_ATTRIBUTES || update->kind == PS_UPDATE_ATTRIBUTES_DELETED;
     return (struct ps_ws_row){
         .kv = update->kvs[index],
         .ts_ms = deleted ? 0 : update->ts_ms,
-        .scope = attribute ? (int)update->scope : 0,
+        .scope = attribute ? update->scope : 0,
         .deleted = deleted,
     };
 }
@@ -220,8 +219,7 @@ static size_t admit_rows(struct ps_ws_interest *interest, const struct ps_ws_del
 }
 
 enum ps_status ps_ws_interest_settle(struct ps_ws_interest *interest, struct ps_ws_newest *newest,
-                                     const struct ps_ws_delta *buffered,
-                                     struct ps_ws_delta **out)
+                                     const struct ps_ws_delta *buffered, struct ps_ws_delta **out)
 {
     struct ps_ws_delta *rest = NULL;
     ps_ws_newest_deinit(&interest->newest);

@@ -43,7 +43,7 @@ bool ps_ws_ask_has_key(const struct ps_ws_ask *ask, const char *key, size_t len)
 /* The newest ts told, by scope and key; sorted. Zeroed = empty. */
 struct ps_ws_newest_entry {
     char *key; /* owned, terminated */
-    int scope;
+    unsigned scope;
     int64_t ts_ms;
 };
 
@@ -54,10 +54,10 @@ struct ps_ws_newest {
 
 void ps_ws_newest_deinit(struct ps_ws_newest *newest);
 /** The entry of a key, or NULL. */
-struct ps_ws_newest_entry *ps_ws_newest_find(const struct ps_ws_newest *newest, int scope,
+struct ps_ws_newest_entry *ps_ws_newest_find(const struct ps_ws_newest *newest, unsigned scope,
                                              const char *key, size_t len);
 /** Set it; what does not fit any more (memory, PS_WS_NEWEST_KEYS_MAX) is not remembered. */
-void ps_ws_newest_note(struct ps_ws_newest *newest, int scope, const char *key, size_t len,
+void ps_ws_newest_note(struct ps_ws_newest *newest, unsigned scope, const char *key, size_t len,
                        int64_t ts_ms);
 
 struct ps_ws_interest {
@@ -88,9 +88,8 @@ bool ps_ws_interest_admit(struct ps_ws_interest *interest, const struct ps_ws_ro
  * @param out       PS_OK: the delta to send after the snapshot, or NULL if nothing is left
  * Returns: PS_OK or PS_ENOMEM
  */
-PS_MUST_CHECK enum ps_status ps_ws_interest_settle(struct ps_ws_interest *interest,
-                                                   struct ps_ws_newest *newest,
-                                                   const struct ps_ws_delta *buffered,
-                                                   struct ps_ws_delta **out);
+PS_MUST_CHECK
+enum ps_status ps_ws_interest_settle(struct ps_ws_interest *interest, struct ps_ws_newest *newest,
+                                     const struct ps_ws_delta *buffered, struct ps_ws_delta **out);
 
 #endif

@@ -46,16 +46,17 @@ struct ps_ws {
     uint64_t connections; /* adopted and not yet gone, upgraded or not */
 
     struct ps_ws_table sessions; /* by id */
+    struct ps_ws_session *dirty; /* have frames to send before the loop sleeps */
     struct ps_ws_table watches;  /* by entity */
     struct ps_update_hub hub;
-    uint64_t lost_seen;         /* hub.lost when it was last acted upon */
-    uint64_t next_id;           /* of sessions and subscriptions */
+    uint64_t lost_seen; /* hub.lost when it was last acted upon */
+    uint64_t next_id;   /* of sessions and subscriptions */
     uint64_t jobs_in_flight;
     uint64_t watches_starting;
     bool stopping;
 
-    struct ps_buf scratch;       /* one outgoing frame with headroom */
-    uint32_t *picked, *shared;   /* indices of an update's key-values, room for picked_cap each */
+    struct ps_buf scratch;     /* one outgoing frame with headroom */
+    uint32_t *picked, *shared; /* indices of an update's key-values, room for picked_cap each */
     size_t picked_cap;
 };
 

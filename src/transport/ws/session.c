@@ -38,8 +38,31 @@ struct ps_ws_session *ps_ws_session_find(const struct ps_ws *ws, uint64_t id)
 
 /* --- closing --- */
 
+static void make_clean(struct ps_ws_session *session)
+{
+    if (!session->dirty_link)
+        return;
+    *session->dirty_link = session->dirty_next;
+    if (session->dirty_next)
+        session->dirty_next->dirty_link = session->dirty_link;
+    session->dirty_link = NULL;
+}
+
+static void make_dirty(struct ps_ws_session *session)
+{
+    struct ps_ws *ws = session->ws;
+    if (session->dirty_link)
+        return;
+    session->dirty_next = ws->dirty;
+    session->dirty_link = &ws->dirty;
+    if (ws->dirty)
+        ws->dirty->dirty_link = &session->dirty_next;
+    ws->dirty = session;
+}
+
 static void forget_output(struct ps_ws_session *session)
 {
+    make_clean(session);
     ps_ws_out_queue_deinit(&session->queue);
     ev_timer_stop(session->ws->loop, &session->stalled);
 }
@@ -165,8 +188,8 @@ static void session_deinit(struct ps_ws_session *session)
     free(session);
 }
 
-struct ps_ws_session *ps_ws_session_create(struct ps_ws *ws, struct lws *wsi,
-                                           bool known_endpoint, const char *token)
+struct ps_ws_session *ps_ws_session_create(struct ps_ws *ws, struct lws *wsi, bool known_endpoint,
+                                           const char *token)
 {
     struct ps_ws_session *session = calloc(1, sizeof *session);
     if (!session)
@@ -248,8 +271,8 @@ static void frame_arrived(struct ps_ws_session *session, const char *text, size_
     ps_ws_request_deinit(&request);
 }
 
-void ps_ws_session_receive(struct ps_ws_session *session, const char *data, size_t len,
-                           size_t rest, bool binary, bool last_fragment)
+void ps_ws_session_receive(struct ps_ws_session *session, const char *data, size_t len, size_t rest,
+                           bool binary, bool last_fragment)
 {
     struct ps_ws *ws = session->ws;
     ps_ws_count(ws, PS_METRIC_WS_BYTES_IN, (int64_t)len);
@@ -281,7 +304,7 @@ void ps_ws_session_receive(struct ps_ws_session *session, const char *data, size
 
 /* --- frames out --- */
 
-/* After a push: take notice of a full queue, else ask for the socket. */
+/* After a push: take notice of a full queue. */
 static void pushed(struct ps_ws_session *session, enum ps_status st)
 {
     if (st == PS_ELIMIT) {
@@ -289,24 +312,22 @@ static void pushed(struct ps_ws_session *session, enum ps_status st)
         ps_ws_session_close(session, PS_WS_CLOSE_POLICY, "Max pending updates limit reached!");
     } else if (st != PS_OK) {
         ps_ws_session_close(session, PS_WS_CLOSE_SERVER_ERROR, "Internal Server error!");
-    } else {
-        if (!ev_is_active(&session->stalled))
-            ev_timer_again(session->ws->loop, &session->stalled);
-        lws_callback_on_writable(session->wsi);
+    } else if (!ev_is_active(&session->stalled)) {
+        make_dirty(session); /* else the socket is full and the loop is watching it */
     }
 }
 
 void ps_ws_session_send(struct ps_ws_session *session, int32_t cmd_id, struct ps_ws_text **text)
 {
     if (session->state == PS_WS_OPEN)
-        pushed(session, *text ? ps_ws_out_queue_push_text(&session->queue, cmd_id, text)
-                              : PS_ENOMEM);
+        pushed(session,
+               *text ? ps_ws_out_queue_push_text(&session->queue, cmd_id, text) : PS_ENOMEM);
     free(*text);
     *text = NULL;
 }
 
-void ps_ws_session_send_error(struct ps_ws_session *session, int32_t cmd_id,
-                              enum ps_ws_error code, const char *why)
+void ps_ws_session_send_error(struct ps_ws_session *session, int32_t cmd_id, enum ps_ws_error code,
+                              const char *why)
 {
     struct ps_buf frame = { 0 };
     ps_ws_frame_put_error(&frame, cmd_id, code, why);
@@ -315,8 +336,8 @@ void ps_ws_session_send_error(struct ps_ws_session *session, int32_t cmd_id,
     ps_ws_session_send(session, cmd_id, &text);
 }
 
-void ps_ws_session_send_delta(struct ps_ws_session *session, int32_t cmd_id,
-                              enum ps_ws_merge merge, struct ps_ws_delta *delta)
+void ps_ws_session_send_delta(struct ps_ws_session *session, int32_t cmd_id, enum ps_ws_merge merge,
+                              struct ps_ws_delta *delta)
 {
     if (session->state != PS_WS_OPEN)
         return;
@@ -327,11 +348,12 @@ void ps_ws_session_send_delta(struct ps_ws_session *session, int32_t cmd_id,
     pushed(session, st);
 }
 
+/* One byte of payload: the library keeps pongs without any to itself. */
 static bool write_ping(struct ps_ws_session *session)
 {
-    unsigned char ping[LWS_PRE + 1];
+    unsigned char ping[LWS_PRE + 1] = { 0 };
     session->ping_due = false;
-    return lws_write(session->wsi, ping + LWS_PRE, 0, LWS_WRITE_PING) >= 0;
+    return lws_write(session->wsi, ping + LWS_PRE, 1, LWS_WRITE_PING) >= 0;
 }
 
 static void frame_left(struct ps_ws_session *session, size_t bytes)
@@ -388,8 +410,8 @@ static bool write_next(struct ps_ws_session *session)
     struct ps_ws_out entry;
     if (session->sending)
         return write_chunk(session);
-    if (!ps_ws_out_queue_pop(&session->queue, &entry))
-        return true;
+    if (ps_ws_out_queue_pop(&session->queue, &entry) != PS_OK)
+        return false; /* memory is short: asked only when something waits */
     if (entry.text) {
         session->sending = entry.text;
         session->sent = 0;
@@ -405,22 +427,33 @@ static bool has_output(const struct ps_ws_session *session)
     return session->sending || session->queue.count;
 }
 
+/* Write while the socket takes it: what it takes only in part the library keeps and sends on. */
 static bool write_frames(struct ps_ws_session *session)
 {
     struct ev_loop *loop = session->ws->loop;
     for (unsigned i = 0; i < PS_WS_FRAMES_PER_TURN && has_output(session); i++) {
-        if (i && lws_send_pipe_choked(session->wsi))
+        if (lws_partial_buffered(session->wsi))
             break;
         if (!write_next(session))
             return false;
     }
-    if (has_output(session)) {
+    if (has_output(session) || lws_partial_buffered(session->wsi)) {
         ev_timer_again(loop, &session->stalled); /* there was progress */
         lws_callback_on_writable(session->wsi);
     } else {
         ev_timer_stop(loop, &session->stalled);
     }
     return true;
+}
+
+void ps_ws_sessions_flush(struct ps_ws *ws)
+{
+    while (ws->dirty) {
+        struct ps_ws_session *session = ws->dirty;
+        make_clean(session);
+        if (!write_frames(session))
+            ps_ws_session_close(session, PS_WS_CLOSE_DEAD, "");
+    }
 }
 
 bool ps_ws_session_write(struct ps_ws_session *session)

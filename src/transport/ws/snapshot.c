@@ -29,8 +29,7 @@ static void fail_reading(struct ps_ws_job *job, enum ps_status st)
 
 static void check(struct ps_ws_job *job, struct ps_db *db)
 {
-    enum ps_status st =
-        ps_ws_may_read(db, &job->ask->principal, &job->ask->entity, &job->tenant);
+    enum ps_status st = ps_ws_may_read(db, &job->ask->principal, &job->ask->entity, &job->tenant);
     if (st == PS_EDENIED)
         fail(job, PS_WS_UNAUTHORIZED, "Unauthorized");
     else if (st != PS_OK)
@@ -60,8 +59,8 @@ static enum ps_status put_latest(struct ps_ws_job *job, struct ps_ws_snapshot *s
     const struct ps_ws_keys *keys = &job->ask->keys;
     struct ps_entity_ref ref = entity_ref(job);
     struct ps_point_set set;
-    enum ps_status st = ps_entity_latest(job->actors, &ref, (const char *const *)keys->names,
-                                         keys->count, &set);
+    enum ps_status st =
+        ps_entity_latest(job->actors, &ref, (const char *const *)keys->names, keys->count, &set);
     if (st != PS_OK)
         return st;
     int64_t now_ms = ps_clock_now_ms();
@@ -139,9 +138,8 @@ static enum ps_status put_attributes(struct ps_ws_job *job, const struct ps_attr
         const struct ps_attribute *from = &list->items[i];
         rows[i] = (struct ps_ws_row){ .kv = { from->key, from->key_len, from->value },
                                       .ts_ms = from->updated_ms,
-                                      .scope = (int)from->scope };
-        ps_ws_newest_note(&job->newest, (int)from->scope, from->key, from->key_len,
-                          from->updated_ms);
+                                      .scope = from->scope };
+        ps_ws_newest_note(&job->newest, from->scope, from->key, from->key_len, from->updated_ms);
     }
     struct ps_ws_delta *delta;
     enum ps_status st = ps_ws_delta_create(rows, list->count, &delta);
@@ -153,8 +151,7 @@ static enum ps_status put_attributes(struct ps_ws_job *job, const struct ps_attr
     return PS_OK;
 }
 
-static enum ps_status read_attributes(struct ps_ws_job *job, struct ps_db *db,
-                                      struct ps_buf *frame)
+static enum ps_status read_attributes(struct ps_ws_job *job, struct ps_db *db, struct ps_buf *frame)
 {
     struct ps_attribute_list list = { 0 };
     enum ps_status st = list_attributes(job->ask, db, &list);

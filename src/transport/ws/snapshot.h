@@ -31,10 +31,10 @@ struct ps_ws_job {
     struct ps_uuid tenant; /* whose the entity is; an answer of CHECK */
 
     /* the answer */
-    enum ps_ws_error error;      /* not 0: `why` says what to tell the client */
-    const char *why;             /* a constant */
-    struct ps_ws_text *frame;    /* READ, BOTH: the snapshot; owned */
-    struct ps_ws_newest newest;  /* what it told, for subscriptions that order by ts; owned */
+    enum ps_ws_error error;     /* not 0: `why` says what to tell the client */
+    const char *why;            /* a constant */
+    struct ps_ws_text *frame;   /* READ, BOTH: the snapshot; owned */
+    struct ps_ws_newest newest; /* what it told, for subscriptions that order by ts; owned */
 };
 
 /** Fills everything but the ids and item.run; takes no reference of `ask`. */

@@ -60,14 +60,20 @@ static void set_phase(struct ps_ws_sub *sub, enum ps_ws_sub_phase phase)
     sub->phase = phase;
 }
 
+static void forget_buffered(struct ps_ws_sub *sub)
+{
+    sub->session->buffered_bytes -= sub->buffered.bytes;
+    ps_ws_pile_clear(&sub->buffered);
+}
+
 static void sub_end(struct ps_ws_sub *sub)
 {
+    forget_buffered(sub);
     ps_ws_watch_leave(sub);
     stop_waiting(sub);
     ps_ws_table_remove(&sub->session->subs, &sub->link);
     if (!is_question(sub))
         ps_ws_count(sub->session->ws, PS_METRIC_SUBSCRIPTIONS, -1);
-    ps_ws_delta_release(sub->buffered);
     ps_ws_newest_deinit(&sub->interest.newest);
     ps_ws_ask_release(sub->interest.ask);
     free(sub);
@@ -123,10 +129,13 @@ static void snapshot_ready(struct ps_ws_sub *sub, struct ps_ws_job *job)
         return;
     }
     struct ps_ws_delta *rest = NULL;
-    enum ps_status st =
-        ps_ws_interest_settle(&sub->interest, &job->newest, sub->buffered, &rest);
-    ps_ws_delta_release(sub->buffered);
-    sub->buffered = NULL;
+    struct ps_ws_pile *buffered = &sub->buffered;
+    sub->session->buffered_bytes -= buffered->bytes;
+    enum ps_status st = ps_ws_pile_merge(buffered, PS_WS_MERGE_EVERY);
+    sub->session->buffered_bytes += buffered->bytes;
+    if (st == PS_OK)
+        st = ps_ws_interest_settle(&sub->interest, &job->newest, buffered->only, &rest);
+    forget_buffered(sub);
     if (st != PS_OK) {
         sub_fail(sub, PS_WS_INTERNAL_ERROR, "Internal Server error!");
         return;
@@ -134,8 +143,8 @@ static void snapshot_ready(struct ps_ws_sub *sub, struct ps_ws_job *job)
     set_phase(sub, PS_WS_LIVE);
     ps_ws_session_send(sub->session, cmd_id_of(sub), &job->frame);
     if (rest)
-        ps_ws_session_send_delta(sub->session, cmd_id_of(sub),
-                                 ps_ws_ask_merge(sub->interest.ask), rest);
+        ps_ws_session_send_delta(sub->session, cmd_id_of(sub), ps_ws_ask_merge(sub->interest.ask),
+                                 rest);
     ps_ws_delta_release(rest);
 }
 
@@ -387,17 +396,17 @@ static struct ps_ws_delta *picked_delta(struct ps_ws_fanout *fanout, size_t coun
 /* Before the snapshot is out: keep it, or give up keeping and read once more. */
 static void buffer_delta(struct ps_ws_sub *sub, struct ps_ws_delta *delta)
 {
-    struct ps_ws_delta *merged = NULL;
-    size_t rows = (sub->buffered ? sub->buffered->row_count : 0u) + delta->row_count;
+    struct ps_ws_session *session = sub->session;
     if (sub->read_again)
         return;
-    if (rows > PS_WS_BUFFERED_ROWS_MAX ||
-        ps_ws_delta_merge(sub->buffered, delta, PS_WS_MERGE_EVERY, &merged) != PS_OK) {
-        merged = NULL;
+    bool fits = sub->buffered.rows + delta->row_count <= PS_WS_BUFFERED_ROWS_MAX &&
+                session->buffered_bytes + delta->size_bytes <= PS_WS_BUFFERED_BYTES_MAX;
+    if (fits && ps_ws_pile_add(&sub->buffered, delta) == PS_OK) {
+        session->buffered_bytes += delta->size_bytes;
+    } else {
+        forget_buffered(sub);
         sub->read_again = true;
     }
-    ps_ws_delta_release(sub->buffered);
-    sub->buffered = merged;
 }
 
 /* Keep of the picked indices those that are news. */
@@ -430,7 +439,7 @@ void ps_ws_sub_deliver(struct ps_ws_sub *sub, struct ps_ws_fanout *fanout)
     if (sub->phase == PS_WS_READING)
         buffer_delta(sub, delta);
     else
-        ps_ws_session_send_delta(sub->session, cmd_id_of(sub),
-                                 ps_ws_ask_merge(sub->interest.ask), delta);
+        ps_ws_session_send_delta(sub->session, cmd_id_of(sub), ps_ws_ask_merge(sub->interest.ask),
+                                 delta);
     ps_ws_delta_release(delta);
 }

@@ -15,7 +15,10 @@
 #include "transport/ws/interest.h"
 #include "transport/ws/session.h"
 
-enum { PS_WS_BUFFERED_ROWS_MAX = 4096 };
+enum {
+    PS_WS_BUFFERED_ROWS_MAX = 4096,     /* of one subscription */
+    PS_WS_BUFFERED_BYTES_MAX = 4 << 20, /* of all of a session */
+};
 
 enum ps_ws_sub_phase { PS_WS_CHECKING, PS_WS_REGISTERING, PS_WS_READING, PS_WS_LIVE };
 
@@ -29,8 +32,8 @@ struct ps_ws_sub {
     struct ps_ws_interest interest; /* holds the ask */
     struct ps_uuid tenant;          /* whose the entity is; from REGISTERING on */
 
-    struct ps_ws_delta *buffered; /* READING: what came since registration */
-    bool read_again;              /* ... was too much: the snapshot must be taken anew */
+    struct ps_ws_pile buffered; /* READING: what came since registration */
+    bool read_again;            /* ... was too much: the snapshot must be taken anew */
 
     struct ps_ws_sub *waiting_next; /* for the readers */
     bool is_waiting;

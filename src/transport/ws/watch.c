@@ -19,8 +19,7 @@ static struct ps_ws_watch *find(const struct ps_ws *ws, const struct ps_entity_i
 static void drop(struct ps_ws_watch *watch)
 {
     if (watch->started)
-        ps_watch_stop(watch->ws->services.actors, &watch->ws->hub, &watch->tenant,
-                      &watch->entity);
+        ps_watch_stop(watch->ws->services.actors, &watch->ws->hub, &watch->tenant, &watch->entity);
     ps_ws_table_remove(&watch->ws->watches, &watch->link);
     free(watch);
 }

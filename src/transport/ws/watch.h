@@ -28,7 +28,8 @@ void ps_ws_watches_init(struct ps_ws *ws);
 
 /** Add a subscription to its entity's watch. *started: updates come already; else
  *  ps_ws_sub_registered() will be called. Returns: PS_OK or PS_ENOMEM. */
-PS_MUST_CHECK enum ps_status ps_ws_watch_join(struct ps_ws_sub *sub, bool *started);
+PS_MUST_CHECK
+enum ps_status ps_ws_watch_join(struct ps_ws_sub *sub, bool *started);
 /** Take it out again; fine if it is in none. */
 void ps_ws_watch_leave(struct ps_ws_sub *sub);
 

@@ -16,9 +16,9 @@
 enum {
     HANDSHAKE_BYTES_MAX = 16384, /* request header: browsers bring cookies, scripts tokens */
     HANDSHAKE_TIMEOUT_S = 10,
-    RECEIVE_BYTES = 2048,        /* per session; larger frames come in pieces */
-    UNSENT_BYTES_MAX = 131072,   /* in the kernel, per socket: beyond it a reader is slow */
-    STOP_TIMEOUT_MS = 1000,      /* for close frames; then sockets are just closed */
+    RECEIVE_BYTES = 2048,      /* per session; larger frames come in pieces */
+    UNSENT_BYTES_MAX = 131072, /* in the kernel, per socket: beyond it a reader is slow */
+    STOP_TIMEOUT_MS = 1000,    /* for close frames; then sockets are just closed */
     PATH_SIZE = 256,
     TOKEN_SIZE = PS_JWT_LEN_MAX + 16, /* with the argument's name */
 };
@@ -34,8 +34,8 @@ static void read_handshake(struct lws *wsi, char path[PATH_SIZE], char token[TOK
     static const char name[] = "token=";
     size_t name_len = sizeof name - 1;
     *has_token = false;
-    for (int i = 0;
-         lws_hdr_copy_fragment(wsi, token, TOKEN_SIZE, WSI_TOKEN_HTTP_URI_ARGS, i) >= 0; i++) {
+    for (int i = 0; lws_hdr_copy_fragment(wsi, token, TOKEN_SIZE, WSI_TOKEN_HTTP_URI_ARGS, i) >= 0;
+         i++) {
         if (strncmp(token, name, name_len) == 0) {
             memmove(token, token + name_len, strlen(token + name_len) + 1);
             *has_token = true;
@@ -179,6 +179,7 @@ static void before_sleep(struct ev_loop *loop, ev_prepare *watcher, int events)
 {
     struct ps_ws *ws = watcher->data;
     (void)events;
+    ps_ws_sessions_flush(ws);
     if (ps_port_sleep(&ws->port))
         ev_idle_stop(loop, &ws->no_sleep);
     else
@@ -286,8 +287,7 @@ static void stop_when_quiet(struct ev_loop *loop, ev_prepare *watcher, int event
 static void close_session(struct ps_ws_link *link, void *context)
 {
     (void)context;
-    ps_ws_session_close(PS_WS_OBJECT(link, struct ps_ws_session, link), PS_WS_CLOSE_GOING_AWAY,
-                        "");
+    ps_ws_session_close(PS_WS_OBJECT(link, struct ps_ws_session, link), PS_WS_CLOSE_GOING_AWAY, "");
 }
 
 static void stop(struct ps_port_item *item, void *owner)

@@ -20,7 +20,8 @@ struct ps_ws;
  *
  * Returns: PS_OK; PS_EUNSUPPORTED the library's libev plugin cannot be loaded; PS_EIO, PS_ENOMEM.
  */
-PS_MUST_CHECK enum ps_status ps_ws_start(const struct ps_services *services, struct ps_ws **out);
+PS_MUST_CHECK
+enum ps_status ps_ws_start(const struct ps_services *services, struct ps_ws **out);
 
 /** Serve this socket; it is the server's from now on. After ps_ws_stop() it is closed.
  *  Thread: any. */

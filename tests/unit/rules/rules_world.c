@@ -7,6 +7,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include <jansson.h>
+
 #include "core/json_text.h"
 #include "core/payload_json.h"
 #include "rules/nodes/strict_json.h"
@@ -41,9 +43,9 @@ static enum ps_status save_telemetry(struct ps_host *host, const struct ps_msg *
 static enum ps_status save_attributes(struct ps_host *host, const struct ps_msg *msg,
                                       const struct ps_save_attributes *save, struct ps_text *why)
 {
-    static const char *const scopes[] = { [PS_SCOPE_CLIENT] = "CLIENT",
-                                          [PS_SCOPE_SHARED] = "SHARED",
-                                          [PS_SCOPE_SERVER] = "SERVER" };
+    static const char *const scopes[] = {
+        [PS_SCOPE_CLIENT] = "CLIENT", [PS_SCOPE_SHARED] = "SHARED", [PS_SCOPE_SERVER] = "SERVER"
+    };
     struct world *world = world_of(host);
     (void)msg;
     if (world->save_answer != PS_OK)
@@ -154,13 +156,54 @@ char *world_json(const char *lenient)
     return text;
 }
 
+/* "0 Success 1;0 Post telemetry 2" as connections. */
+static json_t *connections_of(const char *links)
+{
+    json_t *list = json_array();
+    char *copy = strdup(links), *save = NULL;
+    for (char *link = strtok_r(copy, ";", &save); link; link = strtok_r(NULL, ";", &save)) {
+        char *first = strchr(link, ' '), *last = strrchr(link, ' ');
+        assert_true(first && last > first);
+        json_array_append_new(list, json_pack("{s:i, s:i, s:s#}", "fromIndex", atoi(link),
+                                              "toIndex", atoi(last + 1), "type", first + 1,
+                                              (int)(last - first - 1)));
+    }
+    free(copy);
+    return list;
+}
+
+/* The short forms of tests: `links`, and {nop:'A'} for a node that is only visited. */
+static char *expand(const char *lenient)
+{
+    char *text = world_json(lenient);
+    json_t *metadata = json_loads(text, 0, NULL), *node;
+    size_t i;
+    assert_non_null(metadata);
+    free(text);
+    json_t *links = json_object_get(metadata, "links");
+    if (links) {
+        json_object_set_new(metadata, "connections", connections_of(json_string_value(links)));
+        json_object_del(metadata, "links");
+    }
+    json_array_foreach(json_object_get(metadata, "nodes"), i, node)
+    {
+        json_t *name = json_object_get(node, "nop");
+        if (name)
+            json_array_set_new(json_object_get(metadata, "nodes"), i,
+                               json_pack("{s:s, s:O}", "type", "flow.nop", "name", name));
+    }
+    text = json_dumps(metadata, JSON_COMPACT);
+    json_decref(metadata);
+    return text;
+}
+
 struct ps_chain *world_parse(struct world *world, const char *metadata,
                              const struct ps_chain_checks *checks)
 {
     struct ps_chain_checks own = { .mode = PS_CHAIN_SAVE };
     struct ps_chain *chain = NULL;
     struct ps_text why = { "" };
-    char *json = world_json(metadata);
+    char *json = expand(metadata);
     if (checks)
         own = *checks;
     own.scripts = world->scripts;
@@ -185,8 +228,7 @@ const struct ps_program *world_put(struct world *world, char letter, const char 
     assert_int_equal(ps_program_compile(chain, &identity, &program), PS_OK);
     ps_chain_destroy(chain);
     if (!ps_chain_cache_root(world->cache, &world->tenant))
-        assert_int_equal(ps_chains_set_root(world->chains, &world->tenant, &identity.chain),
-                         PS_OK);
+        assert_int_equal(ps_chains_set_root(world->chains, &world->tenant, &identity.chain), PS_OK);
     assert_int_equal(ps_chains_put(world->chains, program), PS_OK);
     const struct ps_program *live = program;
     ps_program_release(program);

@@ -1,7 +1,8 @@
 /* rules_world: chains, a host that writes down what it is asked, and messages, for tests of rules.
  *
- * JSON in tests may be lenient (device grammar: 'single quotes', bare names). What a run does is
- * read back as text: effects in `effects`, the names of visited nodes in `visits`. */
+ * JSON in tests may be lenient (device grammar: 'single quotes', bare names); in a chain's metadata
+ * {nop:'A'} is a node that is only visited, links:'0 True 1;0 False 2' are connections. What a run
+ * does is read back as text: effects in `effects`, the names of visited nodes in `visits`. */
 #ifndef PS_TESTS_UNIT_RULES_RULES_WORLD_H
 #define PS_TESTS_UNIT_RULES_RULES_WORLD_H
 
@@ -18,8 +19,8 @@ struct world {
     struct ps_chain_cache *cache;
     struct ps_run_env env;
     struct ps_uuid tenant;
-    struct ps_buf effects; /* "telemetry ts=1000 ttl=0 HLS {\"t\":1}\n" */
-    struct ps_buf visits;  /* "Switch Save " */
+    struct ps_buf effects;      /* "telemetry ts=1000 ttl=0 HLS {\"t\":1}\n" */
+    struct ps_buf visits;       /* "Switch Save " */
     enum ps_status save_answer; /* what saves return */
     bool no_lua;
     unsigned acked_now, finished_count;

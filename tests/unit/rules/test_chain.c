@@ -18,9 +18,6 @@
 #define ID_B "62626262-6262-6262-6262-626262626262"
 #define ID_C "63636363-6363-6363-6363-636363636363"
 
-#define NOP(name) "{type:'flow.nop',name:'" name "'}"
-#define LINK(from, to, relation)                                                                   \
-    "{fromIndex:" #from ",toIndex:" #to ",type:'" relation "'}"
 #define ONE(node) "{firstNodeIndex:0,nodes:[" node "],connections:[]}"
 #define CONFIG(type, members) ONE("{type:'" type "',name:'N',configuration:{" members "}}")
 
@@ -33,56 +30,54 @@ static const struct complaint_case {
     int node, line;
     const char *field, *message; /* message: a part of it */
 } complaint_cases[] = {
-    { "V1 blank node name", ONE("{type:'flow.nop',name:'  '}"), true, PS_CHAIN_NAME, 0, 0, "name",
+    { "V1 blank node name", ONE("{nop:'  '}"), true, PS_CHAIN_NAME, 0, 0, "name",
       "should be specified" },
     { "V1 no node name", ONE("{type:'flow.nop'}"), true, PS_CHAIN_NAME, 0, 0, "name", "" },
-    { "V2 first node out of range", "{firstNodeIndex:1,nodes:[" NOP("A") "]}", true,
+    { "V2 first node out of range", "{firstNodeIndex:1,nodes:[{nop:'A'}]}", true,
       PS_CHAIN_FIRST_NODE, -1, 0, "firstNodeIndex", "" },
-    { "V2 first node negative", "{firstNodeIndex:-1,nodes:[" NOP("A") "]}", true,
+    { "V2 first node negative", "{firstNodeIndex:-1,nodes:[{nop:'A'}]}", true, PS_CHAIN_FIRST_NODE,
+      -1, 0, "firstNodeIndex", "" },
+    { "V2 first node is text", "{firstNodeIndex:'zero',nodes:[{nop:'A'}]}", true,
       PS_CHAIN_FIRST_NODE, -1, 0, "firstNodeIndex", "" },
-    { "V2 first node is text", "{firstNodeIndex:'zero',nodes:[" NOP("A") "]}", true,
-      PS_CHAIN_FIRST_NODE, -1, 0, "firstNodeIndex", "" },
-    { "V2 failure node out of range", "{firstNodeIndex:0,failureNodeIndex:9,nodes:[" NOP("A") "]}",
+    { "V2 failure node out of range", "{firstNodeIndex:0,failureNodeIndex:9,nodes:[{nop:'A'}]}",
       true, PS_CHAIN_INDEX, -1, 0, "failureNodeIndex", "" },
-    { "V3 target out of range",
-      "{firstNodeIndex:0,nodes:[" NOP("A") "],connections:[" LINK(0, 1, "Success") "]}", true,
+    { "V3 target out of range", "{firstNodeIndex:0,nodes:[{nop:'A'}],links:'0 Success 1'}", true,
       PS_CHAIN_INDEX, -1, 0, "", "connection 0" },
     { "V3 source missing",
-      "{firstNodeIndex:0,nodes:[" NOP("A") "],connections:[{toIndex:0,type:'Success'}]}", true,
+      "{firstNodeIndex:0,nodes:[{nop:'A'}],connections:[{toIndex:0,type:'Success'}]}", true,
       PS_CHAIN_INDEX, -1, 0, "", "connection 0" },
-    { "V3 blank relation",
-      "{firstNodeIndex:0,nodes:[" NOP("A") "," NOP("B") "],connections:[" LINK(0, 1, " ") "]}",
-      true, PS_CHAIN_INDEX, 0, 0, "type", "blank" },
-    { "V4 connection to itself",
-      "{firstNodeIndex:0,nodes:[" NOP("A") "],connections:[" LINK(0, 0, "Success") "]}", true,
+    { "V3 blank relation", "{firstNodeIndex:0,nodes:[{nop:'A'},{nop:'B'}],links:'0   1'}", true,
+      PS_CHAIN_INDEX, 0, 0, "type", "blank" },
+    { "V4 connection to itself", "{firstNodeIndex:0,nodes:[{nop:'A'}],links:'0 Success 0'}", true,
       PS_CHAIN_SELF_LOOP, 0, 0, "", "Can't create the relation to yourself." },
     { "V5 cycle away from the first node",
-      "{firstNodeIndex:0,nodes:[" NOP("A") "," NOP("B") "," NOP("C") "],connections:[" LINK(
-          1, 2, "Success") "," LINK(2, 1, "Success") "]}",
+      "{firstNodeIndex:0,nodes:[{nop:'A'},{nop:'B'},{nop:'C'}],links:'1 Success 2;2 Success 1'}",
       true, PS_CHAIN_CYCLE, 1, 0, "", "Can't create circling relations in rule chain." },
     { "V7 unknown type", ONE("{type:'filter.magic',name:'N'}"), true, PS_CHAIN_NODE_TYPE, 0, 0,
       "type", "unknown node type 'filter.magic'" },
     { "V7 no type", ONE("{name:'N'}"), true, PS_CHAIN_NODE_TYPE, 0, 0, "type", "unknown" },
     { "V7 unknown class", ONE("{type:'org.thingsboard.rule.engine.filter.Tb',name:'N'}"), true,
       PS_CHAIN_NODE_TYPE, 0, 0, "type", "unknown" },
-    { "V7 type this build lacks", ONE("{type:'sink.kafka',name:'N'}"), false, PS_CHAIN_NODE_TYPE,
-      0, 0, "type", "node type sink.kafka is not available in this version" },
-    { "V7 Cassandra", ONE("{type:'org.thingsboard.rule.engine.action."
-                          "TbSaveToCustomCassandraTableNode',name:'N'}"),
+    { "V7 type this build lacks", ONE("{type:'sink.kafka',name:'N'}"), false, PS_CHAIN_NODE_TYPE, 0,
+      0, "type", "node type sink.kafka is not available in this version" },
+    { "V7 Cassandra",
+      ONE("{type:'org.thingsboard.rule.engine.action."
+          "TbSaveToCustomCassandraTableNode',name:'N'}"),
       false, PS_CHAIN_NODE_TYPE, 0, 0, "type", "use sink.postgres" },
-    { "V7 transaction nodes pass on", ONE("{type:'org.thingsboard.rule.engine.transaction."
-                                          "TbSynchronizationBeginNode',name:'N'}"),
+    { "V7 transaction nodes pass on",
+      ONE("{type:'org.thingsboard.rule.engine.transaction."
+          "TbSynchronizationBeginNode',name:'N'}"),
       false, PS_CHAIN_NODE_TYPE, 0, 0, "type", "passes messages on" },
     { "V8 configuration is text", ONE("{type:'flow.nop',name:'N',configuration:'x'}"), true,
       PS_CHAIN_CONFIG, 0, 0, "configuration", "not an object" },
-    { "V8 wrong type", CONFIG("action.save_timeseries", "defaultTTL:'soon'"), true,
-      PS_CHAIN_CONFIG, 0, 0, "defaultTTL", "must be an integer" },
+    { "V8 wrong type", CONFIG("action.save_timeseries", "defaultTTL:'soon'"), true, PS_CHAIN_CONFIG,
+      0, 0, "defaultTTL", "must be an integer" },
     { "V8 out of range", CONFIG("action.save_timeseries", "defaultTTL:-1"), true, PS_CHAIN_CONFIG,
       0, 0, "defaultTTL", "out of range" },
     { "V8 not of the enum", CONFIG("action.save_attributes", "scope:'HOME_SCOPE'"), true,
       PS_CHAIN_CONFIG, 0, 0, "scope", "not one of" },
-    { "V8 list of strings", CONFIG("filter.msg_type", "messageTypes:[1]"), true, PS_CHAIN_CONFIG,
-      0, 0, "messageTypes", "list of strings" },
+    { "V8 list of strings", CONFIG("filter.msg_type", "messageTypes:[1]"), true, PS_CHAIN_CONFIG, 0,
+      0, "messageTypes", "list of strings" },
     { "V8 no chain named", CONFIG("flow.rule_chain", ""), true, PS_CHAIN_CONFIG, 0, 0,
       "ruleChainId", "must be named" },
     { "V8 chain is no id", CONFIG("flow.rule_chain", "ruleChainId:'home'"), true, PS_CHAIN_CONFIG,
@@ -112,18 +107,17 @@ static const struct complaint_case {
       PS_CHAIN_LUA, 0, 2, "script", "global 'mgs' does not exist" },
     { "V9 assigned global", CONFIG("filter.script", "script:'x = 1 return true'"), false,
       PS_CHAIN_LUA, 0, 1, "script", "global 'x' is assigned" },
-    { "V10 relation of nobody",
-      "{firstNodeIndex:0,nodes:[" NOP("A") "," NOP("B") "],connections:[" LINK(0, 1, "Sucess") "]}",
+    { "V10 relation of nobody", "{firstNodeIndex:0,nodes:[{nop:'A'},{nop:'B'}],links:'0 Sucess 1'}",
       false, PS_CHAIN_RELATION, 0, 0, "", "flow.nop does not tell 'Sucess'" },
-    { "V11 unreachable", "{firstNodeIndex:0,nodes:[" NOP("A") "," NOP("B") "],connections:[]}",
-      false, PS_CHAIN_UNREACHABLE, 1, 0, "", "no message reaches node 'B'" },
-    { "V11 no first node", "{nodes:[" NOP("A") "],connections:[]}", false, PS_CHAIN_UNREACHABLE,
-      -1, 0, "firstNodeIndex", "no first node" },
-    { "V11 failure of a save", CONFIG("action.save_timeseries", ""), false, PS_CHAIN_UNREACHABLE,
-      0, 0, "", "Failure of node 'N' is not connected" },
+    { "V11 unreachable", "{firstNodeIndex:0,nodes:[{nop:'A'},{nop:'B'}],connections:[]}", false,
+      PS_CHAIN_UNREACHABLE, 1, 0, "", "no message reaches node 'B'" },
+    { "V11 no first node", "{nodes:[{nop:'A'}],connections:[]}", false, PS_CHAIN_UNREACHABLE, -1, 0,
+      "firstNodeIndex", "no first node" },
+    { "V11 failure of a save", CONFIG("action.save_timeseries", ""), false, PS_CHAIN_UNREACHABLE, 0,
+      0, "", "Failure of node 'N' is not connected" },
     { "V14 two outputs of one name",
       "{firstNodeIndex:0,nodes:[{type:'filter.switch',name:'S'},{type:'flow.output',name:'Ok'},"
-      "{type:'flow.output',name:'OK'}],connections:[" LINK(0, 1, "a") "," LINK(0, 2, "b") "]}",
+      "{type:'flow.output',name:'OK'}],links:'0 a 1;0 b 2'}",
       false, PS_CHAIN_OUTPUT_NAME, 2, 0, "", "another output" },
     { "2.5 JavaScript without Lua",
       CONFIG("filter.script", "scriptLang:'JS',jsScript:'return msg.x > 3;'"), false,
@@ -149,8 +143,8 @@ static void each_rule_complains_of_its_bad_graph(void **state)
         if (issue->code != c->code || issue->node_index != c->node || issue->line != c->line ||
             strcmp(issue->field, c->field) != 0 || !strstr(issue->message, c->message))
             fail_msg("%s: %s node %d line %d field '%s': %s", c->name,
-                     ps_chain_code_name(issue->code), issue->node_index, issue->line,
-                     issue->field, issue->message);
+                     ps_chain_code_name(issue->code), issue->node_index, issue->line, issue->field,
+                     issue->message);
         ps_chain_destroy(chain);
     }
     world_deinit(&w);
@@ -159,17 +153,21 @@ static void each_rule_complains_of_its_bad_graph(void **state)
 static void what_is_not_metadata_is_refused_outright(void **state)
 {
     (void)state;
-    static const char *const cases[] = { "[]", "{\"nodes\":3}", "{\"nodes\":[1]}",
-                                         "{\"connections\":{}}", "{\"ruleChainConnections\":[0]}",
-                                         "{\"nodes\":[", "" };
+    static const char *const cases[] = { "[]",
+                                         "{\"nodes\":3}",
+                                         "{\"nodes\":[1]}",
+                                         "{\"connections\":{}}",
+                                         "{\"ruleChainConnections\":[0]}",
+                                         "{\"nodes\":[",
+                                         "" };
     struct world w;
     world_init(&w);
     struct ps_chain_checks checks = { .mode = PS_CHAIN_SAVE, .scripts = w.scripts };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct ps_chain *chain = NULL;
         struct ps_text why = { "" };
-        assert_int_equal(
-            ps_chain_parse_text(cases[i], strlen(cases[i]), &checks, &chain, &why), PS_EINVAL);
+        assert_int_equal(ps_chain_parse_text(cases[i], strlen(cases[i]), &checks, &chain, &why),
+                         PS_EINVAL);
         assert_null(chain);
         assert_string_not_equal(why.data, "");
     }
@@ -346,16 +344,16 @@ static void class_names_become_short_ids_and_back(void **state)
         assert_ptr_equal(ps_node_kind_find(class), kind);
     }
     struct ps_chain *chain =
-        world_parse(&w, ONE("{type:'org.thingsboard.rule.engine.telemetry.TbMsgTimeseriesNode',"
-                            "name:'N',configuration:{version:0}}"),
+        world_parse(&w,
+                    ONE("{type:'org.thingsboard.rule.engine.telemetry.TbMsgTimeseriesNode',"
+                        "name:'N',configuration:{version:0}}"),
                     NULL);
     assert_int_equal(chain->errors.count, 0);
     assert_string_equal(chain->nodes[0].type, "action.save_timeseries");
     json_t *json = ps_chain_json(chain, PS_CHAIN_REFERENCE_CLASSES);
-    assert_string_equal(
-        json_string_value(json_object_get(
-            json_array_get(json_object_get(json, "nodes"), 0), "type")),
-        "org.thingsboard.rule.engine.telemetry.TbMsgTimeseriesNode");
+    assert_string_equal(json_string_value(json_object_get(
+                            json_array_get(json_object_get(json, "nodes"), 0), "type")),
+                        "org.thingsboard.rule.engine.telemetry.TbMsgTimeseriesNode");
     json_decref(json);
     ps_chain_destroy(chain);
     world_deinit(&w);
@@ -366,13 +364,13 @@ static void legacy_chain_connections_become_nodes(void **state)
     (void)state;
     struct world w;
     world_init(&w);
-    struct ps_chain *chain = world_parse(
-        &w,
-        "{firstNodeIndex:0,nodes:[" NOP("A") "," NOP("B") "],connections:[" LINK(
-            0, 1, "Success") "],ruleChainConnections:[{fromIndex:1,targetRuleChainId:{entityType:"
-        "'RULE_CHAIN',id:'" ID_B "'},type:'Success',additionalInfo:{layoutX:5,"
-        "ruleChainNodeName:'Other chain'}}]}",
-        NULL);
+    struct ps_chain *chain =
+        world_parse(&w,
+                    "{firstNodeIndex:0,nodes:[{nop:'A'},{nop:'B'}],links:'0 Success "
+                    "1',ruleChainConnections:[{fromIndex:1,targetRuleChainId:{entityType:"
+                    "'RULE_CHAIN',id:'" ID_B "'},type:'Success',additionalInfo:{layoutX:5,"
+                    "ruleChainNodeName:'Other chain'}}]}",
+                    NULL);
     assert_int_equal(chain->errors.count, 0);
     assert_int_equal(chain->node_count, 3);
     assert_string_equal(chain->nodes[2].type, "flow.rule_chain");
@@ -453,8 +451,7 @@ static void older_configurations_are_brought_up(void **state)
         &w,
         "{firstNodeIndex:0,nodes:[{type:'action.save_timeseries',name:'T',configuration:{"
         "defaultTTL:0,skipLatestPersistence:true}},{type:'action.save_attributes',name:'A',"
-        "configuration:{scope:'CLIENT_SCOPE',notifyDevice:'false'}}],connections:[" LINK(
-            0, 1, "Success") "]}",
+        "configuration:{scope:'CLIENT_SCOPE',notifyDevice:'false'}}],links:'0 Success 1'}",
         NULL);
     assert_int_equal(chain->errors.count, 0);
     const json_t *settings = config_of(chain, 0, "processingSettings");
@@ -488,7 +485,8 @@ static void debug_of_everything_is_always_for_a_while(void **state)
         ps_buf_printf(&text,
                       "{firstNodeIndex:0,nodes:[{type:'flow.nop',name:'N',%s}],connections:[]}",
                       cases[i].members);
-        struct ps_chain_checks checks = { .mode = PS_CHAIN_SAVE, .now_ms = 1000,
+        struct ps_chain_checks checks = { .mode = PS_CHAIN_SAVE,
+                                          .now_ms = 1000,
                                           .debug_max_ms = 900 };
         struct ps_chain *chain = world_parse(&w, ps_buf_cstr(&text), &checks);
         assert_int_equal(chain->nodes[0].debug_failures, cases[i].failures);
@@ -530,11 +528,10 @@ static void exact_duplicates_of_a_connection_count_once(void **state)
     (void)state;
     struct world w;
     world_init(&w);
-    struct ps_chain *chain = world_parse(
-        &w,
-        "{firstNodeIndex:0,nodes:[" NOP("A") "," NOP("B") "],connections:[" LINK(
-            0, 1, "Success") "," LINK(0, 1, "Failure") "," LINK(0, 1, "Success") "]}",
-        NULL);
+    struct ps_chain *chain = world_parse(&w,
+                                         "{firstNodeIndex:0,nodes:[{nop:'A'},{nop:'B'}],links:'0 "
+                                         "Success 1;0 Failure 1;0 Success 1'}",
+                                         NULL);
     assert_int_equal(chain->connection_count, 2);
     assert_string_equal(chain->connections[0].relation, "Failure");
     ps_chain_destroy(chain);
@@ -557,7 +554,7 @@ static void stored_rows_read_back_as_the_same_chain(void **state)
         "configuration:{script:'return msg.temperature > 20'},debugSettings:{failuresEnabled:true}"
         ",singletonMode:true,queueName:'HighPriority',additionalInfo:{layoutX:3},externalId:null},"
         "{id:{entityType:'RULE_NODE',id:'" ID_C "'},createdTime:6,type:'action.log',name:'Log',"
-        "configuration:{jsScript:'x'}}],connections:[" LINK(0, 1, "True") "],"
+        "configuration:{jsScript:'x'}}],links:'0 True 1',"
         "notes:[{id:'n1',content:'text'}]}",
         &checks);
     assert_int_equal(chain->errors.count, 0);
@@ -592,10 +589,11 @@ static void issues_name_node_field_line_code_and_message(void **state)
     (void)state;
     struct world w;
     world_init(&w);
-    struct ps_chain *chain = world_parse(
-        &w, "{firstNodeIndex:5,nodes:[{type:'filter.script',name:'N',configuration:{script:"
-            "'return =='}}]}",
-        NULL);
+    struct ps_chain *chain =
+        world_parse(&w,
+                    "{firstNodeIndex:5,nodes:[{type:'filter.script',name:'N',configuration:{script:"
+                    "'return =='}}]}",
+                    NULL);
     json_t *errors = ps_chain_issues_json(&chain->errors);
     assert_int_equal(json_array_size(errors), 2);
     const json_t *lua = json_array_get(errors, 0), *first = json_array_get(errors, 1);

@@ -94,7 +94,7 @@ static void e1_threshold_with_hysteresis(void **state)
         "{firstNodeIndex:4,nodes:["
         "{type:'action.save_timeseries',name:'Save',configuration:{}},"
         "{type:'filter.switch',name:'Level',configuration:{script:'@E1.switch'}},"
-        "{type:'flow.nop',name:'Raise'},{type:'flow.nop',name:'Clear'},"
+        "{nop:'Raise'},{nop:'Clear'},"
         "{type:'filter.msg_type',name:'Telemetry?',configuration:{messageTypes:["
         "'POST_TELEMETRY_REQUEST']}}],"
         "connections:[{fromIndex:0,toIndex:1,type:'Success'},{fromIndex:1,toIndex:2,type:'High'},"
@@ -124,12 +124,12 @@ static void e2_binary_frame(void **state)
         "  humidity = bytes.u16(b, 3), doorOpen = bytes.bit(flags, 1) == 1 } }\n";
     struct world w;
     world_init(&w);
-    char *metadata = with_script(
-        "{firstNodeIndex:0,nodes:["
-        "{type:'transform.script',name:'Decode',configuration:{script:'@E2.decode'}},"
-        "{type:'action.save_timeseries',name:'Save',configuration:{}}],"
-        "connections:[{fromIndex:0,toIndex:1,type:'Success'}]}",
-        "@E2.decode", script);
+    char *metadata =
+        with_script("{firstNodeIndex:0,nodes:["
+                    "{type:'transform.script',name:'Decode',configuration:{script:'@E2.decode'}},"
+                    "{type:'action.save_timeseries',name:'Save',configuration:{}}],"
+                    "connections:[{fromIndex:0,toIndex:1,type:'Success'}]}",
+                    "@E2.decode", script);
     world_put(&w, 'p', metadata);
     free(metadata);
 
@@ -154,7 +154,7 @@ static void branches_do_not_see_each_others_changes(void **state)
     struct world w;
     world_init(&w);
     world_put(&w, 'p',
-              "{firstNodeIndex:0,nodes:[{type:'flow.nop',name:'Fork'},"
+              "{firstNodeIndex:0,nodes:[{nop:'Fork'},"
               "{type:'transform.script',name:'T',configuration:{script:'msg.t = 99 "
               "metadata.ts = \"1\" return {msg = msg, metadata = metadata}'}},"
               "{type:'action.save_timeseries',name:'S1'},{type:'action.save_timeseries',name:'S2'}"
@@ -171,10 +171,10 @@ static void saving_a_chain_again_takes_effect_for_the_next_message(void **state)
     (void)state;
     struct world w;
     world_init(&w);
-    world_put(&w, 'p', "{firstNodeIndex:0,nodes:[{type:'flow.nop',name:'Old'}],connections:[]}");
+    world_put(&w, 'p', "{firstNodeIndex:0,nodes:[{nop:'Old'}],connections:[]}");
     world_run(&w, 'p', TELEMETRY, "{t:1}", NULL);
     assert_string_equal(world_visits(&w), "Old ");
-    world_put(&w, 'p', "{firstNodeIndex:0,nodes:[{type:'flow.nop',name:'New'}],connections:[]}");
+    world_put(&w, 'p', "{firstNodeIndex:0,nodes:[{nop:'New'}],connections:[]}");
     world_run(&w, 'p', TELEMETRY, "{t:1}", NULL);
     assert_string_equal(world_visits(&w), "New ");
     world_deinit(&w);

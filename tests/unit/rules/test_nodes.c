@@ -17,18 +17,17 @@
 /* A chain of one node under test; every relation leads to a node of that name. */
 static void put_under_test(struct world *w, const char *type, const char *members)
 {
-    static const char *const told[] = { "Success", "Failure", "True", "False", "Other",
-                                        "Post telemetry", "Post attributes", "Alarm Created" };
+    static const char *const told[] = { "Success",         "Failure",      "True",
+                                        "False",           "Other",        "Post telemetry",
+                                        "Post attributes", "Alarm Created" };
     struct ps_buf text = { 0 };
-    ps_buf_printf(&text,
-                  "{firstNodeIndex:0,nodes:[{type:'%s',name:'-',configuration:{%s}}", type,
+    ps_buf_printf(&text, "{firstNodeIndex:0,nodes:[{type:'%s',name:'-',configuration:{%s}}", type,
                   members);
     for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
         ps_buf_printf(&text, ",{type:'flow.nop',name:'%s'}", told[i]);
     ps_buf_put_text(&text, "],connections:[");
     for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
-        ps_buf_printf(&text, "%s{fromIndex:0,toIndex:%zu,type:'%s'}", i ? "," : "", i + 1,
-                      told[i]);
+        ps_buf_printf(&text, "%s{fromIndex:0,toIndex:%zu,type:'%s'}", i ? "," : "", i + 1, told[i]);
     ps_buf_put_text(&text, "]}");
     world_put(w, 'a', ps_buf_cstr(&text));
     ps_buf_deinit(&text);
@@ -37,9 +36,9 @@ static void put_under_test(struct world *w, const char *type, const char *member
 /* The error text that a failed node left for its handler. */
 static char seen_error[PS_FAILURE_TEXT_SIZE];
 
-static void remember_error(void *user, const struct ps_program *program,
-                           const struct ps_node *node, const struct ps_msg *msg,
-                           enum ps_step step, const struct ps_step_out *out)
+static void remember_error(void *user, const struct ps_program *program, const struct ps_node *node,
+                           const struct ps_msg *msg, enum ps_step step,
+                           const struct ps_step_out *out)
 {
     struct world *w = user;
     (void)program;
@@ -50,10 +49,10 @@ static void remember_error(void *user, const struct ps_program *program,
 }
 
 static const struct node_case {
-    const char *name, *type, *members;           /* the node */
-    const char *msg_type, *data, *metadata;      /* the message */
-    const char *told, *effects;                  /* visited nodes behind it, host's calls */
-    const char *error;                           /* NULL: none; else a part of it */
+    const char *name, *type, *members;      /* the node */
+    const char *msg_type, *data, *metadata; /* the message */
+    const char *told, *effects;             /* visited nodes behind it, host's calls */
+    const char *error;                      /* NULL: none; else a part of it */
 } node_cases[] = {
     /* filter.script */
     { "true", "filter.script", "script:'return msg.t > 20'", TELEMETRY, "{t:21}", NULL, "True", "",
@@ -96,8 +95,8 @@ static const struct node_case {
     { "alarm created", "filter.msg_type_switch", "", "ALARM_CREATED", "{}", NULL, "Alarm Created",
       "", NULL },
     { "custom", "filter.msg_type_switch", "", "MY_TYPE", "{}", NULL, "Other", "", NULL },
-    { "known without label", "filter.msg_type_switch", "", "PROVISION_SUCCESS", "{}", NULL,
-      "Other", "", NULL },
+    { "known without label", "filter.msg_type_switch", "", "PROVISION_SUCCESS", "{}", NULL, "Other",
+      "", NULL },
     { "label without connection ends well", "filter.msg_type_switch", "", "ENTITY_CREATED", "{}",
       NULL, "", "", NULL },
 
@@ -112,19 +111,18 @@ static const struct node_case {
       NULL },
 
     /* transform.script */
-    { "keeps what it leaves out", "transform.script", "script:'return {metadata={a=1}}'",
-      TELEMETRY, "{t:1}", NULL, "Success", "", NULL },
+    { "keeps what it leaves out", "transform.script", "script:'return {metadata={a=1}}'", TELEMETRY,
+      "{t:1}", NULL, "Success", "", NULL },
     { "several messages", "transform.script", "script:'return {{msg={a=1}},{msg={a=2}}}'",
       TELEMETRY, "{t:1}", NULL, "Success Success", "", NULL },
     { "nil drops", "transform.script", "script:'return nil'", TELEMETRY, "{t:1}", NULL, "", "",
       NULL },
     { "empty list drops", "transform.script", "script:'return {}'", TELEMETRY, "{t:1}", NULL, "",
       "", NULL },
-    { "none of the keys", "transform.script", "script:'return {temperature=1}'", TELEMETRY,
-      "{t:1}", NULL, "Failure", "", "" },
-    { "result too large", "transform.script",
-      "script:'return {msg={x=string.rep(\"x\",300000)}}'", TELEMETRY, "{t:1}", NULL, "Failure",
-      "", "" },
+    { "none of the keys", "transform.script", "script:'return {temperature=1}'", TELEMETRY, "{t:1}",
+      NULL, "Failure", "", "" },
+    { "result too large", "transform.script", "script:'return {msg={x=string.rep(\"x\",300000)}}'",
+      TELEMETRY, "{t:1}", NULL, "Failure", "", "" },
 
     /* action.save_timeseries */
     { "flat object at metadata.ts", "action.save_timeseries", "", TELEMETRY,
@@ -156,22 +154,19 @@ static const struct node_case {
       "telemetry ts=7 ttl=0 HLS {\"s\":\"00123\",\"e\":\"a\\n\xC3\xA4\"}\n", NULL },
     { "integer beyond int64", "action.save_timeseries", "", TELEMETRY,
       "{ts:7,values:{n:9223372036854775808,m:-9223372036854775808}}", NULL, "Success",
-      "telemetry ts=7 ttl=0 HLS {\"n\":9223372036854776000.0,\"m\":-9223372036854775808}\n",
-      NULL },
+      "telemetry ts=7 ttl=0 HLS {\"n\":9223372036854776000.0,\"m\":-9223372036854775808}\n", NULL },
     { "nulls are skipped", "action.save_timeseries", "", TELEMETRY, "{a:null,b:2,c:null}", NULL,
       "Success", "telemetry ts=5000 ttl=0 HLS {\"b\":2}\n", NULL },
-    { "inner nulls are skipped", "action.save_timeseries", "", TELEMETRY,
-      "[{a:null,b:2},{a:null}]", NULL, "Success", "telemetry ts=5000 ttl=0 HLS {\"b\":2}\n",
-      NULL },
-    { "nothing to save", "action.save_timeseries", "", TELEMETRY, "{}", NULL, "Success", "",
-      NULL },
+    { "inner nulls are skipped", "action.save_timeseries", "", TELEMETRY, "[{a:null,b:2},{a:null}]",
+      NULL, "Success", "telemetry ts=5000 ttl=0 HLS {\"b\":2}\n", NULL },
+    { "nothing to save", "action.save_timeseries", "", TELEMETRY, "{}", NULL, "Success", "", NULL },
     { "empty list", "action.save_timeseries", "", TELEMETRY, "[]", NULL, "Success", "", NULL },
     { "TTL of the message", "action.save_timeseries", "defaultTTL:60", TELEMETRY, "{t:1}",
       "TTL=3600", "Success", "telemetry ts=5000 ttl=3600 HLS {\"t\":1}\n", NULL },
     { "TTL of the node", "action.save_timeseries", "defaultTTL:60", TELEMETRY, "{t:1}", NULL,
       "Success", "telemetry ts=5000 ttl=60 HLS {\"t\":1}\n", NULL },
-    { "TTL is no number", "action.save_timeseries", "", TELEMETRY, "{t:1}", "TTL=1h", "Failure",
-      "", "TTL is not a number" },
+    { "TTL is no number", "action.save_timeseries", "", TELEMETRY, "{t:1}", "TTL=1h", "Failure", "",
+      "TTL is not a number" },
     { "TTL beyond int64", "action.save_timeseries", "", TELEMETRY, "{t:1}",
       "TTL=9223372036854775808", "Failure", "", "TTL is not a number" },
     { "TTL empty", "action.save_timeseries", "", TELEMETRY, "{t:1}", "TTL=", "Failure", "",
@@ -184,8 +179,8 @@ static const struct node_case {
       "Failure", "", "values is not an object" },
     { "data is a number", "action.save_timeseries", "", TELEMETRY, "5", NULL, "Failure", "",
       "data is not an object" },
-    { "list holds a number", "action.save_timeseries", "", TELEMETRY, "[{a:1},5]", NULL,
-      "Failure", "telemetry ts=5000 ttl=0 HLS {\"a\":1}\n", "data is not an object" },
+    { "list holds a number", "action.save_timeseries", "", TELEMETRY, "[{a:1},5]", NULL, "Failure",
+      "telemetry ts=5000 ttl=0 HLS {\"a\":1}\n", "data is not an object" },
     { "web sockets only", "action.save_timeseries", "processingSettings:{type:'WEBSOCKETS_ONLY'}",
       TELEMETRY, "{t:1}", NULL, "Success", "telemetry ts=5000 ttl=0 --S {\"t\":1}\n", NULL },
     { "advanced", "action.save_timeseries",
@@ -198,9 +193,9 @@ static const struct node_case {
       "notifyDevice=false", "Success", "attributes SERVER C--S {\"a\":1}\n", NULL },
     { "scope of the node", "action.save_attributes", "scope:'CLIENT_SCOPE'", ATTRIBUTES, "{a:'x'}",
       NULL, "Success", "attributes CLIENT C--S {\"a\":\"x\"}\n", NULL },
-    { "scope of the message", "action.save_attributes", "scope:'CLIENT_SCOPE'", ATTRIBUTES,
-      "{a:1}", "scope=SHARED_SCOPE,notifyDevice=false", "Success",
-      "attributes SHARED C--S {\"a\":1}\n", NULL },
+    { "scope of the message", "action.save_attributes", "scope:'CLIENT_SCOPE'", ATTRIBUTES, "{a:1}",
+      "scope=SHARED_SCOPE,notifyDevice=false", "Success", "attributes SHARED C--S {\"a\":1}\n",
+      NULL },
     { "shared change is pushed", "action.save_attributes", "scope:'SHARED_SCOPE'", ATTRIBUTES,
       "{a:1}", "notifyDevice=true", "Success", "attributes SHARED CN-S {\"a\":1}\n", NULL },
     { "absent counts as empty", "action.save_attributes", "scope:'SHARED_SCOPE'", ATTRIBUTES,
@@ -222,8 +217,8 @@ static const struct node_case {
       NULL },
     { "wrong type", "action.save_attributes", "", TELEMETRY, "{a:1}", NULL, "Failure", "",
       "unsupported message type" },
-    { "wrong scope", "action.save_attributes", "", ATTRIBUTES, "{a:1}", "scope=HOME", "Failure",
-      "", "unknown scope: HOME" },
+    { "wrong scope", "action.save_attributes", "", ATTRIBUTES, "{a:1}", "scope=HOME", "Failure", "",
+      "unknown scope: HOME" },
     { "data is a list", "action.save_attributes", "", ATTRIBUTES, "[{a:1}]", NULL, "Failure", "",
       "data is not an object" },
 
@@ -249,8 +244,8 @@ static void each_node_tells_and_does_what_the_contract_says(void **state)
         snprintf(visits, sizeof visits, "- %s%s", c->told, *c->told ? " " : "");
         if (strcmp(world_visits(&w), visits) != 0 || strcmp(world_effects(&w), c->effects) != 0 ||
             (c->error ? !seen_error[0] || !strstr(seen_error, c->error) : seen_error[0] != '\0'))
-            fail_msg("%s, %s: told '%s', did '%s', error '%s'", c->type, c->name,
-                     world_visits(&w), world_effects(&w), seen_error);
+            fail_msg("%s, %s: told '%s', did '%s', error '%s'", c->type, c->name, world_visits(&w),
+                     world_effects(&w), seen_error);
         assert_int_equal(w.outcome.end, PS_RUN_DONE);
         world_deinit(&w);
     }

@@ -33,10 +33,14 @@ static void relations_match_ignoring_case(void **state)
         const char *a, *b;
         bool same;
     } cases[] = {
-        { "Success", "SUCCESS", true },       { "success", "Success", true },
-        { "post TELEMETRY", "Post telemetry", true }, { "My label", "my LABEL", true },
-        { "Success", "Succes", false },       { "True", "False", false },
-        { "Mine", "Mine ", false },           { "", "x", false },
+        { "Success", "SUCCESS", true },
+        { "success", "Success", true },
+        { "post TELEMETRY", "Post telemetry", true },
+        { "My label", "my LABEL", true },
+        { "Success", "Succes", false },
+        { "True", "False", false },
+        { "Mine", "Mine ", false },
+        { "", "x", false },
         { "K\xC3\x84LTE", "k\xC3\xA4lte", false }, /* only ASCII letters fold */
         { "K\xC3\x84LTE", "k\xC3\x84lte", true },
     };

@@ -12,19 +12,12 @@
 
 #define TELEMETRY "POST_TELEMETRY_REQUEST"
 
-static void check(struct world *world, enum ps_run_end end, const char *visits,
-                  const char *effects)
+static void check(struct world *world, enum ps_run_end end, const char *visits, const char *effects)
 {
     assert_string_equal(world_visits(world), visits);
     assert_string_equal(world_effects(world), effects);
     assert_int_equal(world->outcome.end, end);
 }
-
-/* A node that does nothing but be visited. */
-#define NOP(name) "{type:'flow.nop',name:'" name "'}"
-#define SAVE(name) "{type:'action.save_timeseries',name:'" name "'}"
-#define LINK(from, to, relation)                                                                   \
-    "{fromIndex:" #from ",toIndex:" #to ",type:'" relation "'}"
 
 static void branches_run_depth_first_in_connection_order(void **state)
 {
@@ -33,9 +26,8 @@ static void branches_run_depth_first_in_connection_order(void **state)
     world_init(&w);
     /* written backwards: connections run by (from, to) */
     world_put(&w, 'a',
-              "{firstNodeIndex:0,nodes:[" NOP("A") "," NOP("B") "," NOP("C") "," NOP("D") "," NOP(
-                  "E") "],connections:[" LINK(0, 2, "Success") "," LINK(0, 1, "success") "," LINK(
-                  1, 3, "SUCCESS") "," LINK(2, 4, "Success") "," LINK(1, 4, "Success") "]}");
+              "{firstNodeIndex:0,nodes:[{nop:'A'},{nop:'B'},{nop:'C'},{nop:'D'},{nop:'E'}],links:'"
+              "0 Success 2;0 success 1;1 SUCCESS 3;2 Success 4;1 Success 4'}");
     world_run(&w, 'a', TELEMETRY, "{t:1}", NULL);
     check(&w, PS_RUN_DONE, "A B D E C E ", "");
     assert_int_equal(w.outcome.executions, 6);
@@ -47,7 +39,7 @@ static void empty_chain_ends_well(void **state)
     (void)state;
     struct world w;
     world_init(&w);
-    world_put(&w, 'a', "{firstNodeIndex:null,nodes:[" NOP("A") "],connections:[]}");
+    world_put(&w, 'a', "{firstNodeIndex:null,nodes:[{nop:'A'}],connections:[]}");
     world_put(&w, 'b', "{nodes:[],connections:[]}");
     world_run(&w, 'a', TELEMETRY, "{t:1}", NULL);
     check(&w, PS_RUN_DONE, "", "");
@@ -61,11 +53,11 @@ static void several_relations_are_followed_in_connection_order_once_each(void **
     (void)state;
     struct world w;
     world_init(&w);
-    world_put(&w, 'a',
-              "{firstNodeIndex:0,nodes:[{type:'filter.switch',name:'S',configuration:{script:"
-              "'return {\"High\",\"Low\",\"high\",\"None\"}'}}," NOP("A") "," NOP("B") "," NOP(
-                  "C") "],connections:[" LINK(0, 1, "Low") "," LINK(0, 2, "High") "," LINK(
-                  0, 3, "Low") "]}");
+    world_put(
+        &w, 'a',
+        "{firstNodeIndex:0,nodes:[{type:'filter.switch',name:'S',configuration:{script:"
+        "'return {\"High\",\"Low\",\"high\",\"None\"}'}},{nop:'A'},{nop:'B'},{nop:'C'}],links:'0 "
+        "Low 1;0 High 2;0 Low 3'}");
     world_run(&w, 'a', TELEMETRY, "{t:1}", NULL);
     check(&w, PS_RUN_DONE, "S A B C ", "");
     world_deinit(&w);
@@ -77,13 +69,12 @@ static void failure_of_one_branch_leaves_the_others_running(void **state)
     struct world w;
     world_init(&w);
     world_put(&w, 'a',
-              "{firstNodeIndex:0,nodes:[" NOP("A") ",{type:'action.save_attributes',name:'Bad'},"
-              "" SAVE("Good") ",{type:'action.save_attributes',name:'Worse'}],connections:[" LINK(
-                  0, 1, "Success") "," LINK(0, 2, "Success") "," LINK(0, 3, "Success") "]}");
+              "{firstNodeIndex:0,nodes:[{nop:'A'},{type:'action.save_attributes',name:'Bad'},"
+              "{type:'action.save_timeseries',name:'Good'},{type:'action.save_attributes',name:'"
+              "Worse'}],links:'0 Success 1;0 Success 2;0 Success 3'}");
     world_run(&w, 'a', TELEMETRY, "{t:1}", "ts=1000");
     check(&w, PS_RUN_FAILED, "A Bad Good Worse ", "telemetry ts=1000 ttl=0 HLS {\"t\":1}\n");
-    assert_string_equal(w.outcome.failure.text,
-                        "unsupported message type: POST_TELEMETRY_REQUEST");
+    assert_string_equal(w.outcome.failure.text, "unsupported message type: POST_TELEMETRY_REQUEST");
     struct ps_uuid chain = world_id('a');
     assert_true(ps_uuid_equal(&w.outcome.failed_chain, &chain));
     assert_int_equal(w.outcome.failure.kind, PS_FAILURE_NODE);
@@ -101,8 +92,8 @@ static void connected_failure_is_handled_and_tells_its_error(void **state)
     world_put(&w, 'a',
               "{firstNodeIndex:0,nodes:[{type:'action.save_attributes',name:'Bad'},"
               "{type:'transform.script',name:'T',configuration:{script:'return {msg={e=metadata."
-              "error,n=metadata.errorNode,o=metadata.other}}'}}," SAVE("S") "],connections:[" LINK(
-                  0, 1, "failure") "," LINK(1, 2, "Success") "]}");
+              "error,n=metadata.errorNode,o=metadata.other}}'}},{type:'action.save_timeseries',"
+              "name:'S'}],links:'0 failure 1;1 Success 2'}");
     world_run(&w, 'a', TELEMETRY, "{t:1}", "ts=7,error=old,other=kept");
     check(&w, PS_RUN_DONE, "Bad T S ",
           "telemetry ts=7 ttl=0 HLS {\"e\":\"unsupported message type: POST_TELEMETRY_REQUEST\","
@@ -120,8 +111,8 @@ static void chain_failure_node_gets_each_branch_once(void **state)
         "{firstNodeIndex:0,failureNodeIndex:2,nodes:[{type:'action.save_attributes',name:'Bad'},"
         "{type:'action.save_attributes',name:'Worse'},{type:'transform.script',name:'T',"
         "configuration:{script:'return {msg={e=metadata.error,n=metadata.errorNode,c=metadata."
-        "errorChain}}'}}," SAVE("S") "],connections:[" LINK(2, 3, "Success") "," LINK(
-            3, 1, "Success") "]}");
+        "errorChain}}'}},{type:'action.save_timeseries',name:'S'}],links:'2 Success 3;3 Success "
+        "1'}");
     world_run(&w, 'a', TELEMETRY, "{t:1}", "ts=7");
     check(&w, PS_RUN_FAILED, "Bad T S Worse ",
           "telemetry ts=7 ttl=0 HLS {\"c\":\"Chain a\",\"e\":\"unsupported message type: "
@@ -136,7 +127,7 @@ static void told_failure_without_connection_fails(void **state)
     world_init(&w);
     world_put(&w, 'a',
               "{firstNodeIndex:0,nodes:[{type:'filter.switch',name:'S',configuration:{script:"
-              "'return msg.r'}}," NOP("A") "],connections:[" LINK(0, 1, "X") "]}");
+              "'return msg.r'}},{nop:'A'}],links:'0 X 1'}");
     world_run(&w, 'a', TELEMETRY, "{r:['Failure','X']}", NULL);
     check(&w, PS_RUN_DONE, "S A ", "");
     world_run(&w, 'a', TELEMETRY, "{r:'Failure'}", NULL);
@@ -149,12 +140,8 @@ static void told_failure_without_connection_fails(void **state)
 
 /* --- nested chains --- */
 
-#define CALL(name, letters)                                                                        \
-    "{type:'flow.rule_chain',name:'" name "',configuration:{ruleChainId:'" letters "'}}"
-#define OUTPUT(name) "{type:'flow.output',name:'" name "'}"
 #define ID_A "61616161-6161-6161-6161-616161616161"
 #define ID_B "62626262-6262-6262-6262-626262626262"
-#define ID_C "63636363-6363-6363-6363-636363636363"
 
 static void output_comes_back_as_relation_of_the_caller(void **state)
 {
@@ -162,13 +149,13 @@ static void output_comes_back_as_relation_of_the_caller(void **state)
     struct world w;
     world_init(&w);
     world_put(&w, 'a',
-              "{firstNodeIndex:0,nodes:[" CALL("Call", ID_B) "," NOP("High") "," NOP(
-                  "Low") "],connections:[" LINK(0, 1, "high") "," LINK(0, 2, "low") "]}");
+              "{firstNodeIndex:0,nodes:[{type:'flow.rule_chain',name:'Call',configuration:{"
+              "ruleChainId:'" ID_B "'}},{nop:'High'},{nop:'Low'}],links:'0 high 1;0 low 2'}");
     world_put(&w, 'b',
               "{firstNodeIndex:0,nodes:[{type:'filter.script',name:'F',configuration:{script:"
-              "'return msg.t > 20'}}," OUTPUT("High") "," OUTPUT("Low") "," NOP(
-                  "Dead end") "],connections:[" LINK(0, 1, "True") "," LINK(0, 2, "False") "," LINK(
-                  0, 3, "False") "]}");
+              "'return msg.t > "
+              "20'}},{type:'flow.output',name:'High'},{type:'flow.output',name:'Low'},{nop:'Dead "
+              "end'}],links:'0 True 1;0 False 2;0 False 3'}");
     world_run(&w, 'a', TELEMETRY, "{t:21}", NULL);
     check(&w, PS_RUN_DONE, "Call F High High ", "");
     world_run(&w, 'a', TELEMETRY, "{t:19}", NULL);
@@ -184,8 +171,8 @@ static void missing_chain_fails_and_is_not_handled(void **state)
     struct world w;
     world_init(&w);
     world_put(&w, 'a',
-              "{firstNodeIndex:0,nodes:[" CALL("Call", ID_B) "," NOP("Handler") "],connections:["
-              "" LINK(0, 1, "Failure") "]}");
+              "{firstNodeIndex:0,nodes:[{type:'flow.rule_chain',name:'Call',configuration:{"
+              "ruleChainId:'" ID_B "'}},{nop:'Handler'}],links:'0 Failure 1'}");
     world_run(&w, 'a', TELEMETRY, "{t:1}", NULL);
     check(&w, PS_RUN_FAILED, "Call ", "");
     assert_int_equal(w.outcome.failure.kind, PS_FAILURE_CHAIN_MISSING);
@@ -201,8 +188,8 @@ static void default_chain_of_the_originator_wins_over_the_named_one(void **state
     world_put(&w, 'a',
               "{firstNodeIndex:0,nodes:[{type:'flow.rule_chain',name:'Call',configuration:{"
               "ruleChainId:'" ID_B "',forwardMsgToDefaultRuleChain:true}}],connections:[]}");
-    world_put(&w, 'b', "{firstNodeIndex:0,nodes:[" NOP("B") "],connections:[]}");
-    world_put(&w, 'c', "{firstNodeIndex:0,nodes:[" NOP("C") "],connections:[]}");
+    world_put(&w, 'b', "{firstNodeIndex:0,nodes:[{nop:'B'}],connections:[]}");
+    world_put(&w, 'c', "{firstNodeIndex:0,nodes:[{nop:'C'}],connections:[]}");
     world_run(&w, 'a', TELEMETRY, "{t:1}", NULL);
     check(&w, PS_RUN_DONE, "Call B ", "");
     w.has_default_chain = true;
@@ -223,9 +210,11 @@ static void loop_over_chains_takes_failure_at_the_second_entry(void **state)
     struct world w;
     world_init(&w);
     world_put(&w, 'a',
-              "{firstNodeIndex:0,nodes:[" CALL("To B", ID_B) "," NOP("Loop") "],connections:[" LINK(
-                  0, 1, "Failure") "]}");
-    world_put(&w, 'b', "{firstNodeIndex:0,nodes:[" CALL("To A", ID_A) "],connections:[]}");
+              "{firstNodeIndex:0,nodes:[{type:'flow.rule_chain',name:'To "
+              "B',configuration:{ruleChainId:'" ID_B "'}},{nop:'Loop'}],links:'0 Failure 1'}");
+    world_put(&w, 'b',
+              "{firstNodeIndex:0,nodes:[{type:'flow.rule_chain',name:'To "
+              "A',configuration:{ruleChainId:'" ID_A "'}}],connections:[]}");
     world_run(&w, 'a', TELEMETRY, "{t:1}", NULL);
     check(&w, PS_RUN_DONE, "To B To A To B Loop ", "");
     world_deinit(&w);
@@ -259,7 +248,7 @@ static char *straight_chain(unsigned nodes)
     struct ps_buf text = { 0 };
     ps_buf_put_text(&text, "{firstNodeIndex:0,nodes:[");
     for (unsigned i = 0; i < nodes; i++)
-        ps_buf_printf(&text, "%s{type:'flow.nop',name:'n%u'}", i ? "," : "", i);
+        ps_buf_printf(&text, "%s{nop:'n%u'}", i ? "," : "", i);
     ps_buf_put_text(&text, "],connections:[");
     for (unsigned i = 1; i < nodes; i++)
         ps_buf_printf(&text, "%s{fromIndex:%u,toIndex:%u,type:'Success'}", i > 1 ? "," : "", i - 1,
@@ -294,8 +283,9 @@ static void executions_are_counted_over_the_whole_tree(void **state)
     struct ps_buf text = { 0 };
     ps_buf_put_text(&text, "{firstNodeIndex:0,nodes:[");
     for (unsigned i = 0; i < 11; i++)
-        ps_buf_printf(&text, "%s{type:'filter.switch',name:'n%u',configuration:{script:"
-                             "'return {\"L\",\"R\"}'}}",
+        ps_buf_printf(&text,
+                      "%s{type:'filter.switch',name:'n%u',configuration:{script:"
+                      "'return {\"L\",\"R\"}'}}",
                       i ? "," : "", i);
     ps_buf_put_text(&text, "],connections:[");
     for (unsigned i = 1; i < 11; i++)
@@ -327,8 +317,7 @@ static void too_many_messages_from_one_take_failure(void **state)
     world_put(&w, 'a',
               "{firstNodeIndex:0,nodes:[{type:'transform.script',name:'T',configuration:{script:"
               "'local r = {} for i = 1, msg.n do r[i] = {msg = {i = i}} end return r'}},"
-              "" NOP("Handler") "," NOP("Next") "],connections:[" LINK(0, 1, "Failure") "," LINK(
-                  0, 2, "Success") "]}");
+              "{nop:'Handler'},{nop:'Next'}],links:'0 Failure 1;0 Success 2'}");
     w.env.limits.messages_max = 10;
     world_run(&w, 'a', TELEMETRY, "{n:3}", NULL);
     check(&w, PS_RUN_DONE, "T Next Next Next ", "");
@@ -361,7 +350,7 @@ static void acknowledging_early_happens_once_and_the_rest_still_runs(void **stat
     world_init(&w);
     world_put(&w, 'a',
               "{firstNodeIndex:0,nodes:[{type:'flow.ack',name:'A'},{type:'flow.ack',name:'B'},"
-              "" NOP("C") "],connections:[" LINK(0, 1, "Success") "," LINK(1, 2, "Success") "]}");
+              "{nop:'C'}],links:'0 Success 1;1 Success 2'}");
     world_run(&w, 'a', TELEMETRY, "{t:1}", NULL);
     check(&w, PS_RUN_DONE, "<ack> A B C ", "");
     assert_int_equal(w.acked_now, 1);
@@ -374,8 +363,7 @@ static void invalid_node_takes_failure_with_a_clear_text(void **state)
     (void)state;
     struct world w;
     world_init(&w);
-    world_put(&w, 'a',
-              "{firstNodeIndex:0,nodes:[{type:'sink.kafka',name:'K'}],connections:[]}");
+    world_put(&w, 'a', "{firstNodeIndex:0,nodes:[{type:'sink.kafka',name:'K'}],connections:[]}");
     world_run(&w, 'a', TELEMETRY, "{t:1}", NULL);
     check(&w, PS_RUN_FAILED, "K ", "");
     assert_int_equal(w.outcome.failure.kind, PS_FAILURE_INVALID);
@@ -431,9 +419,9 @@ static void suspended_branch_lets_the_others_run_and_ends_the_run_later(void **s
     world_init(&w);
     const struct ps_program *program =
         world_put(&w, 'a',
-                  "{firstNodeIndex:0,nodes:[" NOP("A") "," NOP("Wait 1") "," NOP("B") "," NOP(
-                      "Wait 2") "," SAVE("Save") "],connections:[" LINK(0, 1, "Success") "," LINK(
-                      0, 2, "Success") "," LINK(2, 3, "Success") "," LINK(1, 4, "Success") "]}");
+                  "{firstNodeIndex:0,nodes:[{nop:'A'},{nop:'Wait 1'},{nop:'B'},{nop:'Wait "
+                  "2'},{type:'action.save_timeseries',name:'Save'}],links:'0 Success 1;0 Success "
+                  "2;2 Success 3;1 Success 4'}");
     make_waiting(program);
     struct ps_msg *msg = world_msg(&w, TELEMETRY, "{t:1}", "ts=9");
     world_run_msg(&w, 'a', msg);
@@ -459,11 +447,11 @@ static void suspended_run_returns_through_its_nested_chain_though_it_was_replace
     struct world w;
     world_init(&w);
     world_put(&w, 'a',
-              "{firstNodeIndex:0,nodes:[" CALL("Call", ID_B) "," NOP("After") "],connections:[" LINK(
-                  0, 1, "Ok") "]}");
+              "{firstNodeIndex:0,nodes:[{type:'flow.rule_chain',name:'Call',configuration:{"
+              "ruleChainId:'" ID_B "'}},{nop:'After'}],links:'0 Ok 1'}");
     make_waiting(world_put(&w, 'b',
-                           "{firstNodeIndex:0,nodes:[" NOP("Wait") "," OUTPUT(
-                               "Ok") "],connections:[" LINK(0, 1, "Success") "]}"));
+                           "{firstNodeIndex:0,nodes:[{nop:'Wait'},{type:'flow.output',name:'Ok'}],"
+                           "links:'0 Success 1'}"));
     struct ps_msg *msg = world_msg(&w, TELEMETRY, "{t:1}", NULL);
     world_run_msg(&w, 'a', msg);
     ps_msg_release(msg);
@@ -485,14 +473,14 @@ static void branch_may_be_suspended_again_and_again(void **state)
     (void)state;
     struct world w;
     world_init(&w);
-    make_waiting(world_put(&w, 'a',
-                           "{firstNodeIndex:0,nodes:[" NOP("Wait 1") "," NOP("Wait 2") "," CALL(
-                               "Call", ID_B) "," NOP("End") "],connections:[" LINK(
-                               0, 1, "Success") "," LINK(1, 2, "Success") "," LINK(
-                               2, 3, "Ok") "]}"));
+    make_waiting(
+        world_put(&w, 'a',
+                  "{firstNodeIndex:0,nodes:[{nop:'Wait 1'},{nop:'Wait "
+                  "2'},{type:'flow.rule_chain',name:'Call',configuration:{ruleChainId:'" ID_B
+                  "'}},{nop:'End'}],links:'0 Success 1;1 Success 2;2 Ok 3'}"));
     world_put(&w, 'b',
-              "{firstNodeIndex:0,nodes:[" NOP("Wait 3") "," OUTPUT("Ok") "],connections:[" LINK(
-                  0, 1, "Success") "]}");
+              "{firstNodeIndex:0,nodes:[{nop:'Wait 3'},{type:'flow.output',name:'Ok'}],links:'0 "
+              "Success 1'}");
     struct ps_uuid b = world_id('b');
     const struct ps_program *inner = ps_chain_cache_find(w.cache, &w.tenant, &b);
     inner->nodes[0].node.kind = &WAIT;

@@ -108,9 +108,9 @@ static void attributes_know_their_scopes(void **state)
 static void history_is_a_window(void **state)
 {
     (void)state;
-    struct ps_ws_request request = parse_ok(
-        CMD("\"cmdId\":4,\"type\":\"TIMESERIES_HISTORY\"," DEVICE ",\"keys\":\"t\","
-            "\"startTs\":1719830400000,\"endTs\":1719830410000.75,\"limit\":99999999"));
+    struct ps_ws_request request =
+        parse_ok(CMD("\"cmdId\":4,\"type\":\"TIMESERIES_HISTORY\"," DEVICE ",\"keys\":\"t\","
+                     "\"startTs\":1719830400000,\"endTs\":1719830410000.75,\"limit\":99999999"));
     const struct ps_ws_command *command = &request.commands[0];
     assert_int_equal(command->error, PS_WS_NO_ERROR);
     assert_int_equal(command->type, PS_WS_HISTORY);
@@ -163,8 +163,9 @@ static const struct reject_case {
     { "unknown entity type",
       "\"cmdId\":20,\"type\":\"ATTRIBUTES\",\"entityType\":\"THING\",\"entityId\":\"" ID "\"", 20,
       "Unknown entity type 'THING'" },
-    { "bad uuid", "\"cmdId\":5,\"type\":\"TIMESERIES\",\"entityType\":\"DEVICE\",\"entityId\":\"x\"",
-      5, "Invalid UUID string: x" },
+    { "bad uuid",
+      "\"cmdId\":5,\"type\":\"TIMESERIES\",\"entityType\":\"DEVICE\",\"entityId\":\"x\"", 5,
+      "Invalid UUID string: x" },
     { "history without keys", "\"cmdId\":4,\"type\":\"TIMESERIES_HISTORY\"," DEVICE, 4,
       "Keys are empty!" },
     { "keys of commas", "\"cmdId\":4,\"type\":\"TIMESERIES_HISTORY\"," DEVICE ",\"keys\":\",,\"", 4,
@@ -240,8 +241,8 @@ static void legacy_groups_run_in_the_contract_s_order(void **state)
         "\"attrSubCmds\":[{\"cmdId\":2," DEVICE "}],\"alarmDataUnsubscribeCmds\":[{\"cmdId\":6}],"
         "\"entityCountCmds\":[],\"alarmDataCmds\":null,"
         "\"cmds\":[{\"cmdId\":1,\"type\":\"TIMESERIES\"," DEVICE "}]}");
-    static const enum ps_ws_command_type want[] = { PS_WS_TIMESERIES, PS_WS_ATTRIBUTES,
-                                                    PS_WS_TIMESERIES, PS_WS_HISTORY,
+    static const enum ps_ws_command_type want[] = { PS_WS_TIMESERIES,  PS_WS_ATTRIBUTES,
+                                                    PS_WS_TIMESERIES,  PS_WS_HISTORY,
                                                     PS_WS_UNAVAILABLE, PS_WS_IGNORED };
     assert_int_equal(request.count, COUNT(want));
     for (size_t i = 0; i < COUNT(want); i++) {
@@ -304,9 +305,15 @@ static void unreadable_frames_are_refused_whole(void **state)
 {
     (void)state;
     static const char *const frames[] = {
-        "",           "{\"cmds\":[",         "[]",
-        "null",       "{} x",                "{\"cmds\":{}}",
-        "{\"cmds\":5}", "{\"tsSubCmds\":{}}", "{\"unreadSubCmd\":[]}",
+        "",
+        "{\"cmds\":[",
+        "[]",
+        "null",
+        "{} x",
+        "{\"cmds\":{}}",
+        "{\"cmds\":5}",
+        "{\"tsSubCmds\":{}}",
+        "{\"unreadSubCmd\":[]}",
         "{\"cmds\":[{\"cmdId\":99999999999999999999}]}",
         "{\"a\":\"\xff\"}",
     };

@@ -131,7 +131,7 @@ static void delta_keeps_its_own_text(void **state)
 
 /* --- merging --- */
 
-static struct ps_ws_row scoped(const char *key, int64_t ts_ms, const char *value, int scope)
+static struct ps_ws_row scoped(const char *key, int64_t ts_ms, const char *value, unsigned scope)
 {
     struct ps_ws_row one = row(key, ts_ms, value);
     one.scope = scope;
@@ -146,18 +146,23 @@ static void merge_case(const char *name, const struct ps_ws_row *older, size_t o
                        const char *data, const char *latest)
 {
     struct ps_ws_delta *a = delta_of(older, older_count), *b = delta_of(newer, newer_count);
-    struct ps_ws_delta *merged = NULL;
+    struct ps_ws_pile pile = { 0 };
     print_message("  %s\n", name);
-    assert_int_equal(ps_ws_delta_merge(a, b, merge, &merged), PS_OK);
-    ps_ws_delta_release(a); /* the merged one stands alone */
+    assert_int_equal(ps_ws_pile_add(&pile, a), PS_OK);
+    assert_int_equal(ps_ws_pile_add(&pile, b), PS_OK);
+    assert_int_equal(pile.rows, older_count + newer_count);
+    ps_ws_delta_release(a); /* the pile has its own reference */
     ps_ws_delta_release(b);
+    assert_int_equal(ps_ws_pile_merge(&pile, merge), PS_OK);
+    assert_int_equal(pile.count, 1);
+    assert_int_equal(pile.bytes, pile.only->size_bytes);
     char want[512];
     snprintf(want, sizeof want,
              "{\"subscriptionId\":1,\"errorCode\":0,\"errorMsg\":null,"
              "\"data\":{%s},\"latestValues\":{%s}}",
              data, latest);
-    assert_delta_frame(merged, 1, want);
-    ps_ws_delta_release(merged);
+    assert_delta_frame(pile.only, 1, want);
+    ps_ws_pile_clear(&pile);
 }
 
 static void every_point_survives_a_merge(void **state)
@@ -182,8 +187,8 @@ static void newest_wins_per_key_and_scope(void **state)
                SIDE(scoped("a", 2, "newer", 2)), PS_WS_MERGE_NEWEST,
                "\"a\":[[2,\"newer\"],[1,\"client\"]]", "\"a\":2");
     merge_case("reduces what was merged before", SIDE(row("a", 1, "1"), row("a", 2, "2")),
-               SIDE(row("b", 3, "3")), PS_WS_MERGE_NEWEST,
-               "\"a\":[[2,\"2\"]],\"b\":[[3,\"3\"]]", "\"a\":2,\"b\":3");
+               SIDE(row("b", 3, "3")), PS_WS_MERGE_NEWEST, "\"a\":[[2,\"2\"]],\"b\":[[3,\"3\"]]",
+               "\"a\":2,\"b\":3");
 }
 
 static void deletion_replaces_and_is_replaced(void **state)
@@ -193,6 +198,8 @@ static void deletion_replaces_and_is_replaced(void **state)
                PS_WS_MERGE_EVERY, "\"a\":[[0,\"\"]]", "\"a\":0");
     merge_case("deleted, then written", SIDE(deleted("a")), SIDE(row("a", 9, "1")),
                PS_WS_MERGE_EVERY, "\"a\":[[9,\"1\"]]", "\"a\":9");
+    merge_case("only of its scope", SIDE(scoped("a", 9, "1", 1)), SIDE(deleted("a")),
+               PS_WS_MERGE_EVERY, "\"a\":[[9,\"1\"],[0,\"\"]]", "\"a\":9");
     merge_case("another key is not touched", SIDE(row("b", 9, "1")), SIDE(deleted("a")),
                PS_WS_MERGE_NEWEST, "\"a\":[[0,\"\"]],\"b\":[[9,\"1\"]]", "\"a\":0,\"b\":9");
 }
@@ -218,10 +225,9 @@ static void windowed_snapshot_is_contract_example_5(void **state)
     ps_ws_snapshot_put(&snapshot, &none); /* absent */
     ps_ws_snapshot_put(&snapshot, &points);
     ps_ws_snapshot_end(&snapshot);
-    assert_frame(&frame,
-                 "{\"subscriptionId\":2,\"errorCode\":0,\"errorMsg\":null,\"data\":{"
-                 "\"temperature\":[[1719830401000,\"20.5\"],[1719830403000,\"22.0\"]]},"
-                 "\"latestValues\":{\"temperature\":1719830403000}}");
+    assert_frame(&frame, "{\"subscriptionId\":2,\"errorCode\":0,\"errorMsg\":null,\"data\":{"
+                         "\"temperature\":[[1719830401000,\"20.5\"],[1719830403000,\"22.0\"]]},"
+                         "\"latestValues\":{\"temperature\":1719830403000}}");
     ps_buf_deinit(&frame);
     ps_points_deinit(&points);
     ps_points_deinit(&none);

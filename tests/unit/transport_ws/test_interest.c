@@ -46,8 +46,9 @@ static const struct ps_kv some_kvs[] = {
 
 static struct ps_update update_of(enum ps_update_kind kind, enum ps_attribute_scope scope)
 {
-    return (struct ps_update){ .kind = kind, .scope = scope, .ts_ms = 100,
-                               .kv_count = COUNT(some_kvs), .kvs = some_kvs };
+    return (struct ps_update){
+        .kind = kind, .scope = scope, .ts_ms = 100, .kv_count = COUNT(some_kvs), .kvs = some_kvs
+    };
 }
 
 static void only_asked_keys_kinds_and_scopes_are_picked(void **state)
@@ -68,7 +69,8 @@ static void only_asked_keys_kinds_and_scopes_are_picked(void **state)
         { "TIMESERIES", ",\"keys\":\"tem,temperatures\"", PS_UPDATE_TELEMETRY, 0, 0, 0 },
         { "ATTRIBUTES", "", PS_UPDATE_ATTRIBUTES, PS_SCOPE_SHARED, 3, 0 },
         { "ATTRIBUTES", "", PS_UPDATE_TELEMETRY, 0, 0, 0 },
-        { "ATTRIBUTES", ",\"scope\":\"SERVER_SCOPE\"", PS_UPDATE_ATTRIBUTES, PS_SCOPE_SHARED, 0, 0 },
+        { "ATTRIBUTES", ",\"scope\":\"SERVER_SCOPE\"", PS_UPDATE_ATTRIBUTES, PS_SCOPE_SHARED, 0,
+          0 },
         { "ATTRIBUTES", ",\"scope\":\"SERVER_SCOPE\"", PS_UPDATE_ATTRIBUTES_DELETED,
           PS_SCOPE_SERVER, 3, 0 },
     };
@@ -85,9 +87,10 @@ static void only_asked_keys_kinds_and_scopes_are_picked(void **state)
 
 static struct ps_ws_row row(const char *key, int64_t ts_ms)
 {
-    return (struct ps_ws_row){ .kv = { key, (uint32_t)strlen(key),
-                                       { .type = PS_VALUE_LONG, .integer = ts_ms } },
-                               .ts_ms = ts_ms };
+    return (struct ps_ws_row){
+        .kv = { key, (uint32_t)strlen(key), { .type = PS_VALUE_LONG, .integer = ts_ms } },
+        .ts_ms = ts_ms
+    };
 }
 
 static bool admits(struct ps_ws_interest *interest, const char *key, int64_t ts_ms)

@@ -33,9 +33,10 @@ static enum ps_status push_text(struct ps_ws_out_queue *queue, int32_t cmd_id, c
 static enum ps_status push_row(struct ps_ws_out_queue *queue, int32_t cmd_id,
                                enum ps_ws_merge merge, const char *key, int64_t ts_ms)
 {
-    struct ps_ws_row one = { .kv = { key, (uint32_t)strlen(key),
-                                     { .type = PS_VALUE_LONG, .integer = ts_ms } },
-                             .ts_ms = ts_ms };
+    struct ps_ws_row one = {
+        .kv = { key, (uint32_t)strlen(key), { .type = PS_VALUE_LONG, .integer = ts_ms } },
+        .ts_ms = ts_ms
+    };
     struct ps_ws_delta *delta;
     assert_int_equal(ps_ws_delta_create(&one, 1, &delta), PS_OK);
     enum ps_status st = ps_ws_out_queue_push_delta(queue, cmd_id, merge, delta);
@@ -46,7 +47,7 @@ static enum ps_status push_row(struct ps_ws_out_queue *queue, int32_t cmd_id,
 static void pop_text(struct ps_ws_out_queue *queue, int32_t cmd_id, const char *want)
 {
     struct ps_ws_out out;
-    assert_true(ps_ws_out_queue_pop(queue, &out));
+    assert_int_equal(ps_ws_out_queue_pop(queue, &out), PS_OK);
     assert_int_equal(out.cmd_id, cmd_id);
     assert_non_null(out.text);
     assert_int_equal(out.text->len, strlen(want));
@@ -58,7 +59,7 @@ static void pop_rows(struct ps_ws_out_queue *queue, int32_t cmd_id, uint32_t row
                      int64_t newest_ts)
 {
     struct ps_ws_out out;
-    assert_true(ps_ws_out_queue_pop(queue, &out));
+    assert_int_equal(ps_ws_out_queue_pop(queue, &out), PS_OK);
     assert_int_equal(out.cmd_id, cmd_id);
     assert_non_null(out.delta);
     assert_int_equal(out.delta->row_count, rows);
@@ -69,7 +70,7 @@ static void pop_rows(struct ps_ws_out_queue *queue, int32_t cmd_id, uint32_t row
 static void assert_empty(struct ps_ws_out_queue *queue)
 {
     struct ps_ws_out out;
-    assert_false(ps_ws_out_queue_pop(queue, &out));
+    assert_int_equal(ps_ws_out_queue_pop(queue, &out), PS_ENOTFOUND);
     assert_int_equal(queue->bytes, 0);
     ps_ws_out_queue_deinit(queue);
 }
@@ -154,7 +155,7 @@ static void newest_values_replace_older_ones_of_a_slow_reader(void **state)
         assert_int_equal(push_row(&queue, 1, PS_WS_MERGE_NEWEST, ts & 1 ? "a" : "b", ts), PS_OK);
     assert_int_equal(queue.count, 1);
     struct ps_ws_out out;
-    assert_true(ps_ws_out_queue_pop(&queue, &out));
+    assert_int_equal(ps_ws_out_queue_pop(&queue, &out), PS_OK);
     assert_true(out.delta->row_count <= PS_WS_FRAME_ROWS_MAX);
     assert_int_equal(out.delta->rows[0].ts_ms, 99999); /* key a */
     ps_ws_delta_release(out.delta);
@@ -211,7 +212,7 @@ static void points_of_every_are_refused_rather_than_lost(void **state)
     assert_int_equal(st, PS_ELIMIT);
     assert_true(queue.bytes <= 16384);
     struct ps_ws_out out;
-    while (ps_ws_out_queue_pop(&queue, &out)) {
+    while (ps_ws_out_queue_pop(&queue, &out) == PS_OK) {
         left += out.delta->row_count;
         ps_ws_delta_release(out.delta);
     }
