@@ -505,7 +505,7 @@ static enum ps_step step_node(struct ps_run *run, struct ps_step_out *out)
 static bool go_straight(struct ps_run *run, struct ps_step_out *out)
 {
     struct branch *now = &run->now;
-    if (out->relation_count != 1 || out->more_count || run->env->stepped)
+    if (out->relation_count != 1 || out->more_count)
         return false;
     const struct ps_route *route = ps_program_route(now->program, now->node, &out->relations[0]);
     if (!route && out->relations[0].id != PS_REL_FAILURE && !out->msg) {
@@ -529,9 +529,6 @@ static bool go_straight(struct ps_run *run, struct ps_step_out *out)
 /* What the node of the current branch told, carried out. */
 static void carry_out(struct ps_run *run, enum ps_step step, struct ps_step_out *out)
 {
-    if (step == PS_STEP_NEXT && go_straight(run, out))
-        return;
-    struct branch from = run->now;
     if (step == PS_STEP_NEXT && out->more_count + run->made > run->env->limits.messages_max) {
         release_made(out);
         step = ps_step_failure(out, PS_FAILURE_LIMIT, PS_ELIMIT,
@@ -539,8 +536,11 @@ static void carry_out(struct ps_run *run, enum ps_step step, struct ps_step_out 
                                run->env->limits.messages_max);
     }
     if (run->env->stepped)
-        run->env->stepped(run->env->user, from.program, &from.program->nodes[from.node].node,
-                          from.msg, step, out);
+        run->env->stepped(run->env->user, run->now.program,
+                          &run->now.program->nodes[run->now.node].node, run->now.msg, step, out);
+    if (step == PS_STEP_NEXT && go_straight(run, out))
+        return;
+    struct branch from = run->now;
     switch (step) {
     case PS_STEP_NEXT:
         follow(run, &from, out);

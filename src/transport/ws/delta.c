@@ -22,7 +22,7 @@ struct source_row {
     uint32_t place; /* in its delta */
 };
 
-/* By key, then what was written last. */
+/* By key, then as written. */
 static int by_key_and_age(const void *left, const void *right)
 {
     const struct source_row *a = left, *b = right;
@@ -30,17 +30,8 @@ static int by_key_and_age(const void *left, const void *right)
     if (order)
         return order;
     if (a->delta != b->delta)
-        return a->delta < b->delta ? 1 : -1;
+        return a->delta < b->delta ? -1 : 1;
     return (a->place > b->place) - (a->place < b->place);
-}
-
-/* Newest ts first; of equal ones what was written last. */
-static int by_ts(const void *left, const void *right)
-{
-    const struct source_row *a = left, *b = right;
-    if (a->row->ts_ms != b->row->ts_ms)
-        return a->row->ts_ms < b->row->ts_ms ? 1 : -1;
-    return by_key_and_age(left, right);
 }
 
 static size_t row_text_bytes(const struct ps_ws_row *row)
@@ -89,24 +80,25 @@ static size_t same_key_run(const struct source_row *rows, size_t count)
     return run;
 }
 
-/* Rows of one key, written last first: keep what is still to be told, newest ts first. */
+/* Rows of one key as written: keep what is still to be told, in that order, at the run's end.
+ * Seen from the last one back: a deletion, or in NEWEST any row, ends what its scope has to tell.
+ */
 static size_t reduce_run(struct source_row *rows, size_t count, enum ps_ws_merge merge)
 {
     unsigned told = 0, done = 0; /* bits of scopes */
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++) {
+    size_t free_from = count;
+    for (size_t i = count; i-- > 0;) {
         unsigned scope = 1u << rows[i].row->scope;
         bool deleted = rows[i].row->deleted;
         if (done & scope)
             continue;
         if (!deleted || !(told & scope))
-            rows[kept++] = rows[i];
+            rows[--free_from] = rows[i];
         told |= scope;
         if (deleted || merge == PS_WS_MERGE_NEWEST)
             done |= scope;
     }
-    qsort(rows, kept, sizeof *rows, by_ts);
-    return kept;
+    return count - free_from;
 }
 
 /* The rows may come in any order; afterwards they are used up. */
@@ -118,7 +110,7 @@ static enum ps_status make_delta(struct source_row *rows, size_t count, enum ps_
     for (size_t at = 0; at < count;) {
         size_t run = same_key_run(rows + at, count - at);
         size_t left = reduce_run(rows + at, run, merge);
-        memmove(rows + kept, rows + at, left * sizeof *rows);
+        memmove(rows + kept, rows + at + run - left, left * sizeof *rows);
         kept += left;
         at += run;
     }

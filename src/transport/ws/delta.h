@@ -5,7 +5,7 @@
  * the first number. A pile is deltas that wait together: adding one costs a pointer, and only when
  * they are sent they are merged into one, so that a slow reader costs the others nothing:
  *
- *     EVERY   no point is lost; a key has several pairs, newest ts first
+ *     EVERY   no point is lost; a key has several pairs, in the order they were written
  *     NEWEST  per key (and scope, for attributes) only what was written last
  *
  * In both, a deletion replaces what was written before it, and a write replaces a deletion.
@@ -33,7 +33,7 @@ struct ps_ws_delta {
     uint32_t references;
     uint32_t row_count;
     size_t size_bytes;      /* of the rows and their text; what it counts for in a queue */
-    struct ps_ws_row *rows; /* sorted by key, then newest ts first; text is in this block */
+    struct ps_ws_row *rows; /* sorted by key, then as written; text is in this block */
     struct ps_buf tail;     /* the frame after its subscriptionId, made on first use */
 };
 

@@ -113,6 +113,34 @@ struct ps_ws_newest_entry *ps_ws_newest_find(const struct ps_ws_newest *newest, 
     return found ? &newest->entries[place] : NULL;
 }
 
+static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t len)
+{
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ at[i]) * 0x100000001B3ull; /* FNV-1a */
+    return hash;
+}
+
+/* Tells a value that was written again from another one at the same ts. */
+static uint64_t value_hash(const struct ps_value *value)
+{
+    uint64_t hash = hash_bytes(0xCBF29CE484222325ull, &value->type, sizeof value->type);
+    switch (value->type) {
+    case PS_VALUE_NULL:
+        return hash;
+    case PS_VALUE_BOOLEAN:
+        return hash_bytes(hash, &value->boolean, sizeof value->boolean);
+    case PS_VALUE_LONG:
+        return hash_bytes(hash, &value->integer, sizeof value->integer);
+    case PS_VALUE_DOUBLE:
+        return hash_bytes(hash, &value->real, sizeof value->real);
+    case PS_VALUE_STRING:
+    case PS_VALUE_JSON:
+        return hash_bytes(hash, value->text, value->len);
+    }
+    return hash;
+}
+
 static bool newest_grow(struct ps_ws_newest *newest)
 {
     size_t cap = newest->cap ? newest->cap * 2 : 4;
@@ -125,12 +153,13 @@ static bool newest_grow(struct ps_ws_newest *newest)
 }
 
 void ps_ws_newest_note(struct ps_ws_newest *newest, unsigned scope, const char *key, size_t len,
-                       int64_t ts_ms)
+                       int64_t ts_ms, const struct ps_value *value)
 {
     bool found;
     size_t place = newest_place(newest, scope, key, len, &found);
     if (found) {
         newest->entries[place].ts_ms = ts_ms;
+        newest->entries[place].value_hash = value_hash(value);
         return;
     }
     if (newest->count >= PS_WS_NEWEST_KEYS_MAX)
@@ -142,7 +171,9 @@ void ps_ws_newest_note(struct ps_ws_newest *newest, unsigned scope, const char *
         return;
     struct ps_ws_newest_entry *at = newest->entries + place;
     memmove(at + 1, at, (newest->count - place) * sizeof *at);
-    *at = (struct ps_ws_newest_entry){ .key = copy, .scope = scope, .ts_ms = ts_ms };
+    *at = (struct ps_ws_newest_entry){
+        .key = copy, .scope = scope, .ts_ms = ts_ms, .value_hash = value_hash(value)
+    };
     newest->count++;
 }
 
@@ -186,11 +217,20 @@ struct ps_ws_row ps_ws_update_row(const struct ps_update *update, uint32_t index
     };
 }
 
+/* Is it what the snapshot told, or older? A window's snapshot tells more points than its newest, so
+ * only the same one is known to be in it. */
+static bool told_by_snapshot(const struct ps_ws_ask *ask, const struct ps_ws_newest_entry *told,
+                             const struct ps_ws_row *row)
+{
+    if (row->ts_ms == told->ts_ms)
+        return value_hash(&row->kv.value) == told->value_hash;
+    return row->ts_ms < told->ts_ms && !ask->windowed;
+}
+
 bool ps_ws_interest_admit(struct ps_ws_interest *interest, const struct ps_ws_row *row)
 {
-    bool ordered = interest->ask->latest_only ||
-                   (interest->ask->type == PS_WS_ATTRIBUTES && !interest->settled);
-    if (!ordered)
+    const struct ps_ws_ask *ask = interest->ask;
+    if (interest->settled && !ask->latest_only)
         return true;
     struct ps_ws_newest_entry *told =
         ps_ws_newest_find(&interest->newest, row->scope, row->kv.key, row->kv.key_len);
@@ -199,22 +239,24 @@ bool ps_ws_interest_admit(struct ps_ws_interest *interest, const struct ps_ws_ro
             told->ts_ms = INT64_MIN; /* the next value is news, however old */
         return true;
     }
+    if (told && !interest->settled && told_by_snapshot(ask, told, row))
+        return false;
+    if (!ask->latest_only)
+        return true;
     if (told && row->ts_ms < told->ts_ms)
         return false;
-    ps_ws_newest_note(&interest->newest, row->scope, row->kv.key, row->kv.key_len, row->ts_ms);
+    ps_ws_newest_note(&interest->newest, row->scope, row->kv.key, row->kv.key_len, row->ts_ms,
+                      &row->kv.value);
     return true;
 }
 
-/* A buffered delta holds newest first: admit from the oldest on, keep the order. */
 static size_t admit_rows(struct ps_ws_interest *interest, const struct ps_ws_delta *buffered,
                          struct ps_ws_row *kept)
 {
-    size_t free_from = buffered->row_count;
-    for (size_t i = buffered->row_count; i-- > 0;)
+    size_t count = 0;
+    for (size_t i = 0; i < buffered->row_count; i++)
         if (ps_ws_interest_admit(interest, &buffered->rows[i]))
-            kept[--free_from] = buffered->rows[i];
-    size_t count = buffered->row_count - free_from;
-    memmove(kept, kept + free_from, count * sizeof *kept);
+            kept[count++] = buffered->rows[i];
     return count;
 }
 

@@ -2,8 +2,8 @@
  *
  * An ask is what the client said, constant and counted, because reader jobs outlive the
  * subscription they work for. An interest is the ask plus what has been told so far: subscriptions
- * of latest values remember the newest ts per key and take nothing older; attributes do so only
- * between registration and snapshot, where an update may be older than what was read.
+ * of latest values remember the newest ts per key and take nothing older; the others do so only
+ * between registration and snapshot, where an update may be older than what was read, or the same.
  *
  * Pure: no I/O. Asks are retained and released on the WebSocket thread only. */
 #ifndef PS_TRANSPORT_WS_INTEREST_H
@@ -45,6 +45,7 @@ struct ps_ws_newest_entry {
     char *key; /* owned, terminated */
     unsigned scope;
     int64_t ts_ms;
+    uint64_t value_hash; /* of the snapshot's value */
 };
 
 struct ps_ws_newest {
@@ -58,7 +59,7 @@ struct ps_ws_newest_entry *ps_ws_newest_find(const struct ps_ws_newest *newest, 
                                              const char *key, size_t len);
 /** Set it; what does not fit any more (memory, PS_WS_NEWEST_KEYS_MAX) is not remembered. */
 void ps_ws_newest_note(struct ps_ws_newest *newest, unsigned scope, const char *key, size_t len,
-                       int64_t ts_ms);
+                       int64_t ts_ms, const struct ps_value *value);
 
 struct ps_ws_interest {
     struct ps_ws_ask *ask;

@@ -23,6 +23,7 @@ enum {
     PS_WS_CLOSE_TIMEOUT_MS = 2000,   /* how long a close frame may take to leave */
     PS_WS_JOBS_PER_SESSION_MAX = 8,  /* at the readers at a time; the others wait their turn */
     PS_WS_JOBS_RETRY_MS = 20,        /* the reader pool was full: try again after this */
+    PS_WS_REVOKED_MS = 1000,         /* how soon a logout closes its sessions */
     PS_WS_SUBSCRIPTIONS_MAX = 10000, /* of one session */
     PS_WS_SEND_CHUNK_BYTES = 65536,  /* larger frames leave in fragments */
     PS_WS_FRAMES_PER_TURN = 32,      /* frames a session may send before others get their turn */
@@ -39,6 +40,7 @@ struct ps_ws {
     ev_idle no_sleep; /* active: items are waiting, do not block */
     ev_io port_readable;
     ev_timer jobs_retry;
+    ev_timer look_for_revoked;
     ev_timer stop_deadline;
 
     struct lws_context *context;

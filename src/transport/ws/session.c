@@ -96,15 +96,18 @@ static void ping_or_close(struct ps_ws_session *session)
         ps_ws_session_close(session, PS_WS_CLOSE_DEAD, "");
         return;
     }
-    if (ps_ws_token_is_revoked(&session->ws->services, session->claims)) {
-        ps_ws_session_close(session, PS_WS_CLOSE_POLICY, "Token has expired");
-        return;
-    }
     session->ping_due = true;
     lws_callback_on_writable(session->wsi);
     int64_t left_ms = config->ws_ping_timeout_ms - silent_ms;
     start_timer(session,
                 left_ms < config->ws_ping_interval_ms ? left_ms : config->ws_ping_interval_ms);
+}
+
+void ps_ws_session_check_token(struct ps_ws_session *session)
+{
+    if (session->state == PS_WS_OPEN &&
+        ps_ws_token_is_revoked(&session->ws->services, session->claims))
+        ps_ws_session_close(session, PS_WS_CLOSE_POLICY, "Token has expired");
 }
 
 static void timer_fired(struct ev_loop *loop, ev_timer *timer, int events)

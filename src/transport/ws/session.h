@@ -77,6 +77,9 @@ bool ps_ws_session_write(struct ps_ws_session *session);
  *  socket that has room is written to without asking the loop first. */
 void ps_ws_sessions_flush(struct ps_ws *ws);
 
+/** Close the session if its token is no longer good. */
+void ps_ws_session_check_token(struct ps_ws_session *session);
+
 /** Begin to close; the first reason counts. Longer ones are cut. */
 void ps_ws_session_close(struct ps_ws_session *session, unsigned code, const char *reason);
 

@@ -45,13 +45,14 @@ static struct ps_entity_ref entity_ref(const struct ps_ws_job *job)
 
 static void note_newest(struct ps_ws_job *job, const struct ps_points *points)
 {
-    if (!job->ask->latest_only || !points->count)
+    if (!points->count || job->ask->type == PS_WS_HISTORY)
         return;
-    int64_t newest_ms = points->points[0].ts_ms;
+    const struct ps_point *newest = &points->points[0];
     for (size_t i = 1; i < points->count; i++)
-        if (points->points[i].ts_ms > newest_ms)
-            newest_ms = points->points[i].ts_ms;
-    ps_ws_newest_note(&job->newest, 0, points->key, strlen(points->key), newest_ms);
+        if (points->points[i].ts_ms > newest->ts_ms)
+            newest = &points->points[i];
+    ps_ws_newest_note(&job->newest, 0, points->key, strlen(points->key), newest->ts_ms,
+                      &newest->value);
 }
 
 static enum ps_status put_latest(struct ps_ws_job *job, struct ps_ws_snapshot *snapshot)
@@ -139,7 +140,8 @@ static enum ps_status put_attributes(struct ps_ws_job *job, const struct ps_attr
         rows[i] = (struct ps_ws_row){ .kv = { from->key, from->key_len, from->value },
                                       .ts_ms = from->updated_ms,
                                       .scope = from->scope };
-        ps_ws_newest_note(&job->newest, from->scope, from->key, from->key_len, from->updated_ms);
+        ps_ws_newest_note(&job->newest, from->scope, from->key, from->key_len, from->updated_ms,
+                          &from->value);
     }
     struct ps_ws_delta *delta;
     enum ps_status st = ps_ws_delta_create(rows, list->count, &delta);

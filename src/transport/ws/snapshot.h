@@ -34,7 +34,7 @@ struct ps_ws_job {
     enum ps_ws_error error;     /* not 0: `why` says what to tell the client */
     const char *why;            /* a constant */
     struct ps_ws_text *frame;   /* READ, BOTH: the snapshot; owned */
-    struct ps_ws_newest newest; /* what it told, for subscriptions that order by ts; owned */
+    struct ps_ws_newest newest; /* what it told; owned */
 };
 
 /** Fills everything but the ids and item.run; takes no reference of `ask`. */

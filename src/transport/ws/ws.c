@@ -224,6 +224,21 @@ static void jobs_retry(struct ev_loop *loop, ev_timer *timer, int events)
     ps_ws_table_each(&ws->sessions, pump, NULL);
 }
 
+static void check_token(struct ps_ws_link *link, void *context)
+{
+    (void)context;
+    ps_ws_session_check_token(PS_WS_OBJECT(link, struct ps_ws_session, link));
+}
+
+/* A table lookup per session and second: less than asking at every logout who is concerned. */
+static void look_for_revoked(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct ps_ws *ws = timer->data;
+    (void)loop;
+    (void)events;
+    ps_ws_table_each(&ws->sessions, check_token, NULL);
+}
+
 static void watch_loop(struct ps_ws *ws)
 {
     ev_prepare_init(&ws->before_sleep, before_sleep);
@@ -231,11 +246,14 @@ static void watch_loop(struct ps_ws *ws)
     ev_idle_init(&ws->no_sleep, stay_awake);
     ev_io_init(&ws->port_readable, port_readable, ps_port_fd(&ws->port), EV_READ);
     ev_timer_init(&ws->jobs_retry, jobs_retry, 0, (double)PS_WS_JOBS_RETRY_MS / 1000);
+    ev_timer_init(&ws->look_for_revoked, look_for_revoked, (double)PS_WS_REVOKED_MS / 1000,
+                  (double)PS_WS_REVOKED_MS / 1000);
     ws->before_sleep.data = ws->after_sleep.data = ws->port_readable.data = ws;
-    ws->jobs_retry.data = ws;
+    ws->jobs_retry.data = ws->look_for_revoked.data = ws;
     ev_prepare_start(ws->loop, &ws->before_sleep);
     ev_check_start(ws->loop, &ws->after_sleep);
     ev_io_start(ws->loop, &ws->port_readable);
+    ev_timer_start(ws->loop, &ws->look_for_revoked);
 }
 
 static void unwatch_loop(struct ps_ws *ws)
@@ -245,6 +263,7 @@ static void unwatch_loop(struct ps_ws *ws)
     ev_idle_stop(ws->loop, &ws->no_sleep);
     ev_io_stop(ws->loop, &ws->port_readable);
     ev_timer_stop(ws->loop, &ws->jobs_retry);
+    ev_timer_stop(ws->loop, &ws->look_for_revoked);
     ev_timer_stop(ws->loop, &ws->stop_deadline);
 }
 

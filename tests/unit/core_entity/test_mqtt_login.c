@@ -47,9 +47,9 @@ static int setup(void **state)
     return 0;
 }
 
-enum { ACCEPTED = PS_MQTT_ACCEPTED, PROVISION = PS_MQTT_REFUSED_PROVISION,
-       CREDENTIALS = PS_MQTT_REFUSED_CREDENTIALS, CLIENT_ID = PS_MQTT_REFUSED_CLIENT_ID,
-       NOTHING = PS_MQTT_REFUSED_NOTHING_GIVEN, UNAVAILABLE = PS_MQTT_REFUSED_UNAVAILABLE };
+enum { ACCEPTED = PS_LOGIN_ACCEPTED, PROVISION = PS_LOGIN_REFUSED_PROVISION,
+       CREDENTIALS = PS_LOGIN_REFUSED_CREDENTIALS, CLIENT_ID = PS_LOGIN_REFUSED_CLIENT_ID,
+       NOTHING = PS_LOGIN_REFUSED_NOTHING_GIVEN, UNAVAILABLE = PS_LOGIN_REFUSED_UNAVAILABLE };
 
 /* NULL = not present */
 static const struct login_case {
@@ -107,7 +107,7 @@ static void logins_end_as_the_contract_says(void **state)
         const struct login_case *c = &cases[i];
         struct ps_mqtt_login login = { span(c->client_id), span(c->username), span(c->password) };
         struct ps_device_identity *identity = NULL;
-        enum ps_mqtt_refusal why = (enum ps_mqtt_refusal)99;
+        enum ps_login_refusal why = (enum ps_login_refusal)99;
         enum ps_status st = ps_mqtt_authenticate(world->db, &login, &identity, &why);
         if ((int)why != c->want)
             print_error("%s: %d\n", c->name, why);
@@ -127,12 +127,12 @@ static void bytes_that_are_no_text_match_nothing(void **state)
     struct ps_mqtt_login login = { .client_id = { "cid\0", 4, true },
                                    .username = { NULL, 0, false } };
     struct ps_device_identity *identity = NULL;
-    enum ps_mqtt_refusal why;
+    enum ps_login_refusal why;
     assert_int_equal(ps_mqtt_authenticate(world->db, &login, &identity, &why), PS_EAUTH);
-    assert_int_equal(why, PS_MQTT_REFUSED_CLIENT_ID);
+    assert_int_equal(why, PS_LOGIN_REFUSED_CLIENT_ID);
     login.username = (struct ps_login_span){ "\xff\x00\xfe", 3, true };
     assert_int_equal(ps_mqtt_authenticate(world->db, &login, &identity, &why), PS_EAUTH);
-    assert_int_equal(why, PS_MQTT_REFUSED_CREDENTIALS);
+    assert_int_equal(why, PS_LOGIN_REFUSED_CREDENTIALS);
     login.username = (struct ps_login_span){ "TOK\0x", 5, true };
     assert_int_equal(ps_mqtt_authenticate(world->db, &login, &identity, &why), PS_EAUTH);
 }
@@ -142,12 +142,12 @@ static void a_storage_failure_is_told_as_unavailable(void **state)
     struct entity_world *world = *state;
     struct ps_mqtt_login login = { .username = span("TOK") };
     struct ps_device_identity *identity = NULL;
-    enum ps_mqtt_refusal why;
+    enum ps_login_refusal why;
     assert_int_equal(ps_db_exec(world->db, "PRAGMA foreign_keys = OFF;"
                                            "DROP TABLE device_credentials"),
                      PS_OK);
     assert_int_equal(ps_mqtt_authenticate(world->db, &login, &identity, &why), PS_ESTORE);
-    assert_int_equal(why, PS_MQTT_REFUSED_UNAVAILABLE);
+    assert_int_equal(why, PS_LOGIN_REFUSED_UNAVAILABLE);
 }
 
 int main(void)

@@ -271,6 +271,15 @@ static void chain_of_500_nodes_is_walked_to_its_end(void **state)
     assert_int_equal(w.outcome.executions, 500);
     assert_non_null(strstr(world_visits(&w), " n499 "));
     free(metadata);
+
+    w.env.limits.executions_max = 500;
+    world_run(&w, 'a', TELEMETRY, "{t:1}", NULL);
+    assert_int_equal(w.outcome.end, PS_RUN_DONE);
+    w.env.limits.executions_max = 499;
+    world_run(&w, 'a', TELEMETRY, "{t:1}", NULL);
+    assert_int_equal(w.outcome.end, PS_RUN_FAILED);
+    assert_int_equal(w.outcome.failure.kind, PS_FAILURE_LIMIT);
+    assert_int_equal(w.outcome.executions, 499);
     world_deinit(&w);
 }
 

@@ -98,7 +98,7 @@ static const char *const bad_patterns[][2] = {
     { "[%", "malformed pattern (missing ']')" },
     { "%", "malformed pattern (ends with '%')" },
     { "(a", "unfinished capture" },
-    { "a)", "invalid pattern capture" },
+    { ".)", "invalid pattern capture" },
     { "%1", "invalid capture index" },
     { "(a%1)", "invalid capture index" },
     { "%b(", "missing arguments to '%b'" },

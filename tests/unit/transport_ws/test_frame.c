@@ -168,14 +168,15 @@ static void merge_case(const char *name, const struct ps_ws_row *older, size_t o
 static void every_point_survives_a_merge(void **state)
 {
     (void)state;
-    merge_case("newest ts first, keys by name", SIDE(row("a", 1, "1"), row("c", 1, "2")),
+    merge_case("as written, keys by name", SIDE(row("a", 1, "1"), row("c", 1, "2")),
                SIDE(row("a", 2, "3"), row("b", 2, "4")), PS_WS_MERGE_EVERY,
-               "\"a\":[[2,\"3\"],[1,\"1\"]],\"b\":[[2,\"4\"]],\"c\":[[1,\"2\"]]",
+               "\"a\":[[1,\"1\"],[2,\"3\"]],\"b\":[[2,\"4\"]],\"c\":[[1,\"2\"]]",
                "\"a\":2,\"b\":2,\"c\":1");
-    merge_case("a late point goes behind", SIDE(row("a", 5, "new")), SIDE(row("a", 3, "late")),
-               PS_WS_MERGE_EVERY, "\"a\":[[5,\"new\"],[3,\"late\"]]", "\"a\":5");
-    merge_case("same ts: written last first", SIDE(row("a", 5, "old")), SIDE(row("a", 5, "new")),
-               PS_WS_MERGE_EVERY, "\"a\":[[5,\"new\"],[5,\"old\"]]", "\"a\":5");
+    merge_case("a late point goes behind, and is not the latest", SIDE(row("a", 5, "new")),
+               SIDE(row("a", 3, "late")), PS_WS_MERGE_EVERY, "\"a\":[[5,\"new\"],[3,\"late\"]]",
+               "\"a\":5");
+    merge_case("same ts", SIDE(row("a", 5, "old")), SIDE(row("a", 5, "new")), PS_WS_MERGE_EVERY,
+               "\"a\":[[5,\"old\"],[5,\"new\"]]", "\"a\":5");
 }
 
 static void newest_wins_per_key_and_scope(void **state)
@@ -185,7 +186,7 @@ static void newest_wins_per_key_and_scope(void **state)
                PS_WS_MERGE_NEWEST, "\"a\":[[2,\"3\"]],\"b\":[[1,\"2\"]]", "\"a\":2,\"b\":1");
     merge_case("per scope", SIDE(scoped("a", 1, "client", 0), scoped("a", 1, "server", 2)),
                SIDE(scoped("a", 2, "newer", 2)), PS_WS_MERGE_NEWEST,
-               "\"a\":[[2,\"newer\"],[1,\"client\"]]", "\"a\":2");
+               "\"a\":[[1,\"client\"],[2,\"newer\"]]", "\"a\":2");
     merge_case("reduces what was merged before", SIDE(row("a", 1, "1"), row("a", 2, "2")),
                SIDE(row("b", 3, "3")), PS_WS_MERGE_NEWEST, "\"a\":[[2,\"2\"]],\"b\":[[3,\"3\"]]",
                "\"a\":2,\"b\":3");

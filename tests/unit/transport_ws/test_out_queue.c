@@ -63,7 +63,7 @@ static void pop_rows(struct ps_ws_out_queue *queue, int32_t cmd_id, uint32_t row
     assert_int_equal(out.cmd_id, cmd_id);
     assert_non_null(out.delta);
     assert_int_equal(out.delta->row_count, rows);
-    assert_int_equal(out.delta->rows[0].ts_ms, newest_ts);
+    assert_int_equal(out.delta->rows[rows - 1].ts_ms, newest_ts);
     ps_ws_delta_release(out.delta);
 }
 
@@ -157,7 +157,12 @@ static void newest_values_replace_older_ones_of_a_slow_reader(void **state)
     struct ps_ws_out out;
     assert_int_equal(ps_ws_out_queue_pop(&queue, &out), PS_OK);
     assert_true(out.delta->row_count <= PS_WS_FRAME_ROWS_MAX);
-    assert_int_equal(out.delta->rows[0].ts_ms, 99999); /* key a */
+    int64_t newest_a = 0;
+    for (uint32_t i = 0; i < out.delta->row_count; i++)
+        if (out.delta->rows[i].kv.key[0] == 'a')
+            newest_a = out.delta->rows[i].ts_ms;
+    assert_int_equal(newest_a, 99999);
+    assert_int_equal(out.delta->rows[out.delta->row_count - 1].ts_ms, 100000);
     ps_ws_delta_release(out.delta);
     assert_empty(&queue);
 }
