@@ -135,6 +135,7 @@ void ps_batch_destroy(struct ps_batch *batch)
     free(batch->series);
     free(batch->attributes);
     free(batch->letters);
+    free(batch->acks);
     free(batch);
 }
 
@@ -144,9 +145,8 @@ void ps_batch_reset(struct ps_batch *batch)
     batch->point_count = batch->series_count = batch->attribute_count = batch->letter_count = 0;
     batch->notices = NULL;
     batch->notice_tail = &batch->notices;
-    batch->acks = NULL;
-    batch->ack_tail = &batch->acks;
-    batch->effects = batch->messages = batch->ack_count = 0;
+    batch->effects = batch->messages = 0;
+    batch->ack_count = 0;
     batch->seq = 0;
     ps_arena_reset(&batch->arena);
     ps_buf_clear(&batch->blob);
@@ -154,7 +154,7 @@ void ps_batch_reset(struct ps_batch *batch)
 
 bool ps_batch_is_empty(const struct ps_batch *batch)
 {
-    return !batch->effects && !batch->acks;
+    return !batch->effects && !batch->ack_count;
 }
 
 size_t ps_batch_bytes(const struct ps_batch *batch)
@@ -287,8 +287,9 @@ enum ps_status ps_batch_add_notice(struct ps_batch *batch, struct ps_update *upd
 
 void ps_batch_add_ack(struct ps_batch *batch, struct ps_ack *ack)
 {
-    ack->next = NULL;
-    *batch->ack_tail = ack;
-    batch->ack_tail = &ack->next;
-    batch->ack_count++;
+    if (!grow((void **)&batch->acks, &batch->ack_cap, batch->ack_count, sizeof *batch->acks)) {
+        ps_ack_release(ack, PS_ENOMEM);
+        return;
+    }
+    batch->acks[batch->ack_count++] = ack;
 }

@@ -62,11 +62,11 @@ struct ps_batch {
     size_t point_count, point_cap, series_count, series_cap, attribute_count, attribute_cap,
         letter_count, letter_cap;
     struct ps_batch_notice *notices, **notice_tail;
-    struct ps_ack *acks, **ack_tail;
+    struct ps_ack **acks; /* one may be here, and in other batches, several times */
     struct ps_arena arena;
     uint32_t effects; /* counts up with each effect: did a message leave something here? */
     uint32_t messages;
-    uint32_t ack_count;
+    size_t ack_count, ack_cap;
 
     enum ps_status status; /* of the commit */
     int64_t seq;           /* journal row, if there are points */
@@ -98,7 +98,8 @@ PS_MUST_CHECK enum ps_status ps_batch_add_letter(struct ps_batch *batch, const s
 /** Takes the update; NULL (it could not be made) is PS_ENOMEM. */
 PS_MUST_CHECK enum ps_status ps_batch_add_notice(struct ps_batch *batch, struct ps_update *update,
                                                  bool to_device, bool to_watchers);
-/** The batch becomes an owner's place: the ack is released when it settled. */
+/** One owner of the ack moves in: it is released when the batch settled. If memory is short it is
+ *  released with PS_ENOMEM now, so nobody hears yes too early. */
 void ps_batch_add_ack(struct ps_batch *batch, struct ps_ack *ack);
 
 #endif

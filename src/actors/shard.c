@@ -183,12 +183,8 @@ static void count_batch(struct ps_shard *shard, const struct ps_batch *batch)
 
 static void release_acks(struct ps_batch *batch)
 {
-    struct ps_ack *ack = batch->acks;
-    while (ack) {
-        struct ps_ack *next = ack->next; /* settling may free the ack */
-        ps_ack_release(ack, batch->status);
-        ack = next;
-    }
+    for (size_t i = 0; i < batch->ack_count; i++)
+        ps_ack_release(batch->acks[i], batch->status);
 }
 
 static void settle_batch(struct ps_shard *shard, struct ps_batch *batch)

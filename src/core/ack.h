@@ -19,7 +19,6 @@
 struct ps_ack {
     struct ps_port_item item; /* travels to `port` when settled */
     struct ps_port *port;
-    struct ps_ack *next; /* link of the batch that owns it */
     void (*settled)(struct ps_ack *ack);
     uint32_t owners;
     enum ps_status status; /* PS_OK, or the first failure */

@@ -25,8 +25,8 @@ static void check_routes(const struct ps_http_target *target)
     for (int method = PS_HTTP_GET; method <= PS_HTTP_OTHER; method++) {
         const char *captures[PS_REST_CAPTURES_MAX] = { NULL };
         char allow[PS_HTTP_ALLOW_SIZE] = "";
-        enum ps_rest_match match = ps_rest_route_find(
-            routes, count, (enum ps_http_method)method, target, &found, captures, allow);
+        enum ps_rest_match match = ps_rest_route_find(routes, count, (enum ps_http_method)method,
+                                                      target, &found, captures, allow);
         PS_ASSERT(match != PS_REST_FOUND || found->method == (enum ps_http_method)method);
         PS_ASSERT(match != PS_REST_NO_METHOD || allow[0]);
     }

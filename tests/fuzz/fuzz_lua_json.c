@@ -7,14 +7,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char source[] =
-    "local ok, v = pcall(json.decode, msg)\n"
-    "if not ok then return { msg = {} } end\n"
-    "local ok, a = pcall(json.encode, v)\n"
-    "if not ok then return { msg = {} } end\n" /* not UTF-8 */
-    "local b = json.encode(json.decode(a))\n"
-    "if a ~= b then error('not a fixed point: ' .. a .. ' ' .. b) end\n"
-    "return { msg = v, metadata = { m = v } }";
+static const char source[] = "local ok, v = pcall(json.decode, msg)\n"
+                             "if not ok then return { msg = {} } end\n"
+                             "local ok, a = pcall(json.encode, v)\n"
+                             "if not ok then return { msg = {} } end\n" /* not UTF-8 */
+                             "local b = json.encode(json.decode(a))\n"
+                             "if a ~= b then error('not a fixed point: ' .. a .. ' ' .. b) end\n"
+                             "return { msg = v, metadata = { m = v } }";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

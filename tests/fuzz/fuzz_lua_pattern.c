@@ -35,8 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (ps_pattern_read(exact_text, pattern_len, true, items, &pattern, &why) == PS_OK) {
         int64_t steps = 20000;
         size_t from = 0;
-        while (from <= len && ps_pattern_find(&pattern, exact_subject, len, from, &steps,
-                                              &match) == PS_OK) {
+        while (from <= len &&
+               ps_pattern_find(&pattern, exact_subject, len, from, &steps, &match) == PS_OK) {
             check_match(&match, len);
             PS_ASSERT(match.start >= from);
             from = match.end > match.start ? match.end : match.end + 1;

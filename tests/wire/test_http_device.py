@@ -160,8 +160,11 @@ class SlowClients(ServerCase):
         self.addCleanup(raw.close)
         raw.sendall(b"POST /api/v1/x/telemetry HTTP/1.1\r\nHos")
         data = b""
-        while more := raw.recv(65536):
-            data += more
+        try:
+            while more := raw.recv(65536):
+                data += more
+        except ConnectionResetError:
+            pass  # closed with our half header unread
         self.assertNotIn(b" 200 ", data)
 
     def test_silence_is_closed(self):

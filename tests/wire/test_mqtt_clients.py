@@ -40,7 +40,7 @@ class Mosquitto(ServerCase):
         self.assertIn("not authorised", (done.stdout + done.stderr).lower())
 
     def test_sub_shows_a_shared_attribute(self):
-        command = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(self.server.mqtt_port), "-d",
+        command = ["stdbuf", "-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", str(self.server.mqtt_port), "-d",
                    "-u", self.device.token, "-q", "1", "-t", "v1/devices/me/attributes", "-C", "1",
                    "-W", "60", "-v"]
         sub = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

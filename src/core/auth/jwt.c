@@ -96,7 +96,8 @@ static void put_refresh(struct ps_buf *json)
 }
 
 /* `claims` is a JSON object without its closing brace. */
-static enum ps_status sign(const struct ps_jwt_settings *settings, struct ps_buf *claims, char **out)
+static enum ps_status sign(const struct ps_jwt_settings *settings, struct ps_buf *claims,
+                           char **out)
 {
     ps_buf_put_char(claims, '}');
     jwt_t *jwt = NULL;
@@ -179,7 +180,8 @@ static enum ps_status read_scope(jwt_t *jwt, struct ps_jwt_claims *claims)
         const char *scope = scopes + 2;
         len -= 4;
         claims->is_refresh = len == strlen(refresh_scope) && memcmp(scope, refresh_scope, len) == 0;
-        st = claims->is_refresh ? PS_OK : ps_authority_parse(scope, len, &claims->principal.authority);
+        st = claims->is_refresh ? PS_OK
+                                : ps_authority_parse(scope, len, &claims->principal.authority);
     }
     free(scopes);
     return st == PS_OK ? PS_OK : PS_EPROTO;

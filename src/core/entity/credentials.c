@@ -281,8 +281,8 @@ enum ps_status ps_credentials_save(struct ps_db *db, struct ps_credentials *cred
     st = ps_credentials_get(db, &credentials->device, &stored);
     if (st != PS_OK)
         return explain(st, why);
-    bool is_other = !ps_uuid_is_null(&credentials->id) &&
-                    !ps_uuid_equal(&credentials->id, &stored.id);
+    bool is_other =
+        !ps_uuid_is_null(&credentials->id) && !ps_uuid_equal(&credentials->id, &stored.id);
     credentials->id = stored.id;
     ps_credentials_deinit(&stored);
     if (is_other)

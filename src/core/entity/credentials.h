@@ -51,9 +51,9 @@ enum ps_status ps_credentials_save(struct ps_db *db, struct ps_credentials *cred
  * The first record of a new device; with `given` NULL an access token of 20 random characters.
  * Only type, credentials_id and credentials_value of `given` are read. Returns: as above.
  */
-PS_MUST_CHECK enum ps_status ps_credentials_create(struct ps_db *db, const struct ps_uuid *device,
-                                                   const struct ps_credentials *given,
-                                                   struct ps_text *why);
+PS_MUST_CHECK
+enum ps_status ps_credentials_create(struct ps_db *db, const struct ps_uuid *device,
+                                     const struct ps_credentials *given, struct ps_text *why);
 
 /** 20 random letters and digits, and the terminator. */
 enum { PS_ACCESS_TOKEN_SIZE = 21 };

@@ -52,8 +52,8 @@ static enum ps_status read_customer(struct ps_row *row, void *out)
 
 enum ps_status ps_customer_get(struct ps_db *db, const struct ps_uuid *id, struct ps_customer *out)
 {
-    return ps_row_find_by_id(db, "SELECT " COLUMNS " FROM customer WHERE id = ?", id,
-                             read_customer, out);
+    return ps_row_find_by_id(db, "SELECT " COLUMNS " FROM customer WHERE id = ?", id, read_customer,
+                             out);
 }
 
 enum ps_status ps_customer_find_by_title(struct ps_db *db, const struct ps_uuid *tenant,
@@ -78,10 +78,17 @@ enum ps_status ps_customer_list(struct ps_db *db, const struct ps_uuid *tenant,
                                 const struct ps_page_query *page, struct ps_customer_list *out)
 {
     static const struct ps_list_sort sorts[] = {
-        { "createdTime", "created_ms" }, { "title", "title" }, { "name", "title" },
-        { "country", "country" },        { "state", "state" }, { "city", "city" },
-        { "address", "address" },        { "zip", "zip" },     { "phone", "phone" },
-        { "email", "email" },            { NULL, NULL },
+        { "createdTime", "created_ms" },
+        { "title", "title" },
+        { "name", "title" },
+        { "country", "country" },
+        { "state", "state" },
+        { "city", "city" },
+        { "address", "address" },
+        { "zip", "zip" },
+        { "phone", "phone" },
+        { "email", "email" },
+        { NULL, NULL },
     };
     static const char *const search[] = { "title", NULL };
     struct ps_list_query query = { .columns = COLUMNS,

@@ -86,9 +86,9 @@ enum ps_status ps_dead_letter_list(struct ps_db *db, const struct ps_uuid *tenan
                                    const struct ps_page_query *page,
                                    struct ps_dead_letter_list *out)
 {
-    static const struct ps_list_sort sorts[] = {
-        { "createdTime", "created_ms" }, { "msgType", "msg_type" }, { NULL, NULL }
-    };
+    static const struct ps_list_sort sorts[] = { { "createdTime", "created_ms" },
+                                                 { "msgType", "msg_type" },
+                                                 { NULL, NULL } };
     static const char *const search[] = { "msg_type", "error", NULL };
     struct ps_list_query query = { .columns = "id, tenant, created_ms, originator_type, originator,"
                                               " msg_type, data, metadata, error, chain, node,"
@@ -132,11 +132,11 @@ static enum ps_status find_oldest_kept(struct ps_db *db, int64_t bytes_max, int6
     bool found;
     int64_t bytes = 0;
     *oldest_kept = INT64_MAX;
-    enum ps_status st = ps_db_prepare(
-        db,
-        "SELECT id, length(data) + length(metadata) + length(error) FROM dead_letter"
-        " ORDER BY id DESC",
-        &stmt);
+    enum ps_status st =
+        ps_db_prepare(db,
+                      "SELECT id, length(data) + length(metadata) + length(error) FROM dead_letter"
+                      " ORDER BY id DESC",
+                      &stmt);
     while (st == PS_OK && (st = ps_stmt_step(stmt, &found)) == PS_OK && found) {
         bytes += ps_stmt_int(stmt, 1);
         if (bytes > bytes_max) {

@@ -52,12 +52,12 @@ static enum ps_status save_graph(struct ps_db *db, const struct ps_uuid *chain)
     struct ps_rule_node nodes[NODES];
     struct ps_rule_connection connections[CONNECTIONS];
     for (size_t i = 0; i < NODES; i++)
-        nodes[i] = (struct ps_rule_node){ .type = text(node_rows[i].type),
-                                          .name = text(node_rows[i].name),
-                                          .configuration = text(node_rows[i].configuration),
-                                          .configuration_version =
-                                              node_rows[i].configuration_version,
-                                          .additional_info = text(node_rows[i].additional_info) };
+        nodes[i] =
+            (struct ps_rule_node){ .type = text(node_rows[i].type),
+                                   .name = text(node_rows[i].name),
+                                   .configuration = text(node_rows[i].configuration),
+                                   .configuration_version = node_rows[i].configuration_version,
+                                   .additional_info = text(node_rows[i].additional_info) };
     for (size_t i = 0; i < CONNECTIONS; i++)
         connections[i] = (struct ps_rule_connection){ .from = SWITCH,
                                                       .to = connection_rows[i].to,

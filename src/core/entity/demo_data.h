@@ -6,6 +6,7 @@
 #include "core/storage/db.h"
 
 /** Create it all, but for the system administrator. Thread: writer, inside a savepoint. */
-PS_MUST_CHECK enum ps_status ps_demo_data_create(struct ps_db *db);
+PS_MUST_CHECK
+enum ps_status ps_demo_data_create(struct ps_db *db);
 
 #endif

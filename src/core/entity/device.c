@@ -144,9 +144,8 @@ enum ps_status ps_device_list(struct ps_db *db, const struct ps_device_filter *f
                               const struct ps_page_query *page, struct ps_device_list *out)
 {
     static const struct ps_list_sort sorts[] = {
-        { "createdTime", "d.created_ms" }, { "name", "d.name" },
-        { "type", "p.name" },              { "deviceProfileName", "p.name" },
-        { "label", "d.label" },            { "customerTitle", "c.title" },
+        { "createdTime", "d.created_ms" }, { "name", "d.name" },   { "type", "p.name" },
+        { "deviceProfileName", "p.name" }, { "label", "d.label" }, { "customerTitle", "c.title" },
         { "active", IS_ACTIVE },           { NULL, NULL },
     };
     static const char *const search[] = { "d.name", "d.label", NULL };
@@ -253,8 +252,8 @@ static enum ps_status check_customer(struct ps_db *db, const struct ps_uuid *cus
 {
     if (ps_uuid_is_null(customer))
         return PS_OK;
-    enum ps_status st = ps_row_exists(db, "SELECT 1 FROM customer WHERE id = ? AND tenant = ?",
-                                      customer, tenant);
+    enum ps_status st =
+        ps_row_exists(db, "SELECT 1 FROM customer WHERE id = ? AND tenant = ?", customer, tenant);
     return st == PS_ENOTFOUND ? refuse(why, "Can't assign device to non-existent customer!") : st;
 }
 

@@ -6,7 +6,8 @@
 #include "core/entity/row.h"
 
 #define SELECT                                                                                     \
-    "SELECT d.id, d.tenant, d.customer, d.profile, p.default_rule_chain, p.transport_type, c.type," \
+    "SELECT d.id, d.tenant, d.customer, d.profile, p.default_rule_chain, p.transport_type, "       \
+    "c.type,"                                                                                      \
     " d.is_gateway, d.name, d.label, p.name, c.credentials_id, c.credentials_value"                \
     " FROM device_credentials c JOIN device d ON d.id = c.device"                                  \
     " JOIN device_profile p ON p.id = d.profile"
@@ -93,7 +94,6 @@ struct ps_device_identity *ps_device_identity_retain(struct ps_device_identity *
 void ps_device_identity_release(struct ps_device_identity *identity)
 {
     /* acquire and release: whoever frees must see what all others did with it */
-    if (identity &&
-        atomic_fetch_sub_explicit(&identity->references, 1, memory_order_acq_rel) == 1)
+    if (identity && atomic_fetch_sub_explicit(&identity->references, 1, memory_order_acq_rel) == 1)
         free(identity);
 }

@@ -125,9 +125,12 @@ enum ps_status ps_device_profile_list(struct ps_db *db,
                                       struct ps_device_profile_list *out)
 {
     static const struct ps_list_sort sorts[] = {
-        { "createdTime", "created_ms" },  { "name", "name" },
-        { "type", "name" },               { "transportType", "transport_type" },
-        { "description", "description" }, { "isDefault", "is_default" },
+        { "createdTime", "created_ms" },
+        { "name", "name" },
+        { "type", "name" },
+        { "transportType", "transport_type" },
+        { "description", "description" },
+        { "isDefault", "is_default" },
         { NULL, NULL },
     };
     static const char *const search[] = { "name", NULL };
@@ -266,8 +269,8 @@ static enum ps_status update_profile(struct ps_db *db, struct ps_device_profile 
     }
     if (st != PS_ENOTFOUND)
         return st;
-    st = ps_row_exists(db, "SELECT 1 FROM device_profile WHERE id = ? AND tenant = ?",
-                       &profile->id, &profile->tenant);
+    st = ps_row_exists(db, "SELECT 1 FROM device_profile WHERE id = ? AND tenant = ?", &profile->id,
+                       &profile->tenant);
     if (st != PS_OK)
         return st;
     ps_text_set(why, "Device profile was already changed by someone else");
@@ -327,8 +330,8 @@ enum ps_status ps_device_profile_set_default(struct ps_db *db, const struct ps_u
 enum ps_status ps_device_profile_delete(struct ps_db *db, const struct ps_uuid *id,
                                         struct ps_text *why)
 {
-    enum ps_status st = ps_row_exists(
-        db, "SELECT 1 FROM device_profile WHERE id = ? AND is_default = 1", id, NULL);
+    enum ps_status st =
+        ps_row_exists(db, "SELECT 1 FROM device_profile WHERE id = ? AND is_default = 1", id, NULL);
     if (st == PS_OK) {
         ps_text_set(why, "Deletion of Default Device Profile is prohibited!");
         return PS_EINVAL;

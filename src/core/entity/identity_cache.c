@@ -97,8 +97,7 @@ static void remove_entry(struct stripe *stripe, struct entry *entry)
 
 static bool has_token(const struct ps_device_identity *identity, const char *token, size_t len)
 {
-    return identity->credentials_id_len == len &&
-           memcmp(identity->credentials_id, token, len) == 0;
+    return identity->credentials_id_len == len && memcmp(identity->credentials_id, token, len) == 0;
 }
 
 /* Retained, or NULL. */

@@ -100,8 +100,7 @@ static enum ps_status has_sysadmin(struct ps_db *db)
 {
     struct ps_args args;
     bool found;
-    enum ps_status st =
-        ps_args_prepare(db, "SELECT 1 FROM app_user WHERE authority = ?", &args);
+    enum ps_status st = ps_args_prepare(db, "SELECT 1 FROM app_user WHERE authority = ?", &args);
     if (st != PS_OK)
         return st;
     ps_args_int(&args, PS_SYS_ADMIN);

@@ -12,9 +12,9 @@ struct ps_list_sort {
 };
 
 struct ps_list_query {
-    const char *columns, *from; /* "a, b", "x JOIN y ON .." */
-    const char *where;          /* with parameters that `bind` binds; never empty */
-    const char *id;             /* expression of the id: default order, and breaks ties */
+    const char *columns, *from;       /* "a, b", "x JOIN y ON .." */
+    const char *where;                /* with parameters that `bind` binds; never empty */
+    const char *id;                   /* expression of the id: default order, and breaks ties */
     const struct ps_list_sort *sorts; /* ends with a NULL property */
     const char *const *search;        /* expressions; ends with NULL */
     void (*bind)(struct ps_args *args, const void *filter);
@@ -34,8 +34,8 @@ struct ps_list_result {
  * Run it. On failure `out` holds the items read so far, for the caller to deinit; it starts zeroed.
  * Returns: PS_OK; PS_EINVAL page_size is 0 or the sort property is unknown; PS_ENOMEM; PS_ESTORE.
  */
-PS_MUST_CHECK enum ps_status ps_list_run(struct ps_db *db, const struct ps_list_query *query,
-                                         const struct ps_page_query *page,
-                                         struct ps_list_result *out);
+PS_MUST_CHECK
+enum ps_status ps_list_run(struct ps_db *db, const struct ps_list_query *query,
+                           const struct ps_page_query *page, struct ps_list_result *out);
 
 #endif

@@ -57,7 +57,8 @@ static enum basic_match match_basic(const struct ps_device_identity *identity,
 {
     if (identity->credentials_type != PS_CREDENTIALS_MQTT_BASIC || !identity->credentials_value)
         return BASIC_NO_MATCH;
-    json_t *value = json_loadb(identity->credentials_value, identity->credentials_value_len, 0, NULL);
+    json_t *value =
+        json_loadb(identity->credentials_value, identity->credentials_value_len, 0, NULL);
     enum basic_match match = match_value(value, login);
     json_decref(value);
     return match;
@@ -101,7 +102,8 @@ static enum ps_status refuse_unknown(const struct ps_mqtt_login *login, enum ps_
 
 /* Step 4: the user name is the credentials id itself. */
 static enum ps_status login_by_user_name(struct ps_db *db, const struct ps_mqtt_login *login,
-                                         struct ps_device_identity **out, enum ps_login_refusal *why)
+                                         struct ps_device_identity **out,
+                                         enum ps_login_refusal *why)
 {
     struct ps_device_identity *identity;
     enum ps_status st =

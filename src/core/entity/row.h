@@ -31,41 +31,44 @@ void ps_args_uuid(struct ps_args *args, const struct ps_uuid *uuid);
 void ps_args_reference(struct ps_args *args, const struct ps_uuid *uuid);
 
 /** Prepare, and start binding at the first parameter. */
-PS_MUST_CHECK enum ps_status ps_args_prepare(struct ps_db *db, const char *sql,
-                                             struct ps_args *out);
+PS_MUST_CHECK
+enum ps_status ps_args_prepare(struct ps_db *db, const char *sql, struct ps_args *out);
 
 /** Makes one item of a row; leaves `out` untouched on failure. */
 typedef enum ps_status ps_row_reader(struct ps_row *row, void *out);
 
-/** The first row of a bound statement. Returns: PS_OK, PS_ENOTFOUND, what `read` says, PS_ESTORE. */
-PS_MUST_CHECK enum ps_status ps_row_find(struct ps_stmt *stmt, ps_row_reader *read, void *out);
+/** The first row of a bound statement. Returns: PS_OK, PS_ENOTFOUND, what `read` says, PS_ESTORE.
+ */
+PS_MUST_CHECK
+enum ps_status ps_row_find(struct ps_stmt *stmt, ps_row_reader *read, void *out);
 
 /** The usual case: `sql` with one id as parameter. */
-PS_MUST_CHECK enum ps_status ps_row_find_by_id(struct ps_db *db, const char *sql,
-                                               const struct ps_uuid *id, ps_row_reader *read,
-                                               void *out);
+PS_MUST_CHECK
+enum ps_status ps_row_find_by_id(struct ps_db *db, const char *sql, const struct ps_uuid *id,
+                                 ps_row_reader *read, void *out);
 /** Run `sql` with one id as parameter; PS_ENOTFOUND if it changed nothing. */
-PS_MUST_CHECK enum ps_status ps_row_change_by_id(struct ps_db *db, const char *sql,
-                                                 const struct ps_uuid *id);
+PS_MUST_CHECK
+enum ps_status ps_row_change_by_id(struct ps_db *db, const char *sql, const struct ps_uuid *id);
 /** The same where changing nothing is fine. */
-PS_MUST_CHECK enum ps_status ps_row_clear_by_id(struct ps_db *db, const char *sql,
-                                                const struct ps_uuid *id);
+PS_MUST_CHECK
+enum ps_status ps_row_clear_by_id(struct ps_db *db, const char *sql, const struct ps_uuid *id);
 /** Is there a row for `sql` with these ids as parameters (second may be NULL)? PS_OK or
  *  PS_ENOTFOUND. */
-PS_MUST_CHECK enum ps_status ps_row_exists(struct ps_db *db, const char *sql,
-                                           const struct ps_uuid *first,
-                                           const struct ps_uuid *second);
+PS_MUST_CHECK
+enum ps_status ps_row_exists(struct ps_db *db, const char *sql, const struct ps_uuid *first,
+                             const struct ps_uuid *second);
 
 /**
  * Step an UPDATE ... RETURNING created_ms, version.
  *
  * Returns: PS_OK; PS_ENOTFOUND it matched nothing: no such id, or another version
  */
-PS_MUST_CHECK enum ps_status ps_row_saved(struct ps_stmt *stmt, int64_t *created_ms,
-                                          int64_t *version);
+PS_MUST_CHECK
+enum ps_status ps_row_saved(struct ps_stmt *stmt, int64_t *created_ms, int64_t *version);
 
 /** End what ps_db_savepoint() began: keep it if `st` is PS_OK, else undo it. Returns `st`, or the
  *  failure of keeping. */
-PS_MUST_CHECK enum ps_status ps_row_finish(struct ps_db *db, enum ps_status st);
+PS_MUST_CHECK
+enum ps_status ps_row_finish(struct ps_db *db, enum ps_status st);
 
 #endif

@@ -81,7 +81,10 @@ enum ps_status ps_rule_chain_list(struct ps_db *db, const struct ps_rule_chain_f
                                   const struct ps_page_query *page, struct ps_rule_chain_list *out)
 {
     static const struct ps_list_sort sorts[] = {
-        { "createdTime", "created_ms" }, { "name", "name" }, { "root", "root" }, { NULL, NULL },
+        { "createdTime", "created_ms" },
+        { "name", "name" },
+        { "root", "root" },
+        { NULL, NULL },
     };
     static const char *const search[] = { "name", NULL };
     struct ps_buf where = { 0 };
@@ -162,7 +165,8 @@ static enum ps_status insert_chain(struct ps_db *db, struct ps_rule_chain *chain
     enum ps_status st = ps_args_prepare(
         db,
         "INSERT INTO rule_chain(name, type, root, debug_mode, configuration, external_id,"
-        " additional_info, id, created_ms, tenant, version) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+        " additional_info, id, created_ms, tenant, version) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+        "1)",
         &args);
     if (st != PS_OK)
         return st;

@@ -1,7 +1,7 @@
 /* rule_graph: the nodes and connections of a chain, loaded and replaced as a whole.
  *
- * Rows name nodes by id; a graph names them by index. Ids of new nodes are version 7 UUIDs (RFC 9562)
- * with a counter, so nodes that are saved together keep their order. */
+ * Rows name nodes by id; a graph names them by index. Ids of new nodes are version 7 UUIDs (RFC
+ * 9562) with a counter, so nodes that are saved together keep their order. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -193,8 +193,7 @@ struct chain_row {
     char *notes;
 };
 
-#define SELECT_CHAIN                                                                               \
-    "SELECT version, first_node, failure_node, notes FROM rule_chain WHERE id = ?"
+#define SELECT_CHAIN "SELECT version, first_node, failure_node, notes FROM rule_chain WHERE id = ?"
 
 static enum ps_status read_chain_row(struct ps_row *row, void *out)
 {
@@ -211,8 +210,7 @@ static enum ps_status read_chain_row(struct ps_row *row, void *out)
 static enum ps_status load_graph(struct ps_db *db, struct ps_rule_graph *graph)
 {
     struct chain_row chain;
-    enum ps_status st =
-        ps_row_find_by_id(db, SELECT_CHAIN, &graph->chain, read_chain_row, &chain);
+    enum ps_status st = ps_row_find_by_id(db, SELECT_CHAIN, &graph->chain, read_chain_row, &chain);
     if (st != PS_OK)
         return st;
     graph->version = chain.version;
@@ -324,8 +322,9 @@ static enum ps_status assign_ids(struct graph_save *save)
         }
         const struct node_index *found = find_index(sorted, save->stored.node_count, given);
         if (!found || used[found->index]) {
-            ps_text_set(save->why, found ? "Rule node %zu: id is given twice!"
-                                         : "Rule node %zu: id is not a node of this rule chain!",
+            ps_text_set(save->why,
+                        found ? "Rule node %zu: id is given twice!"
+                              : "Rule node %zu: id is not a node of this rule chain!",
                         i);
             st = PS_EINVAL;
             break;
@@ -420,8 +419,8 @@ static enum ps_status update_chain(struct graph_save *save)
 static enum ps_status replace_rows(struct graph_save *save)
 {
     const struct ps_rule_graph *graph = save->graph;
-    enum ps_status st = ps_row_clear_by_id(
-        save->db, "DELETE FROM rule_connection WHERE chain = ?", &graph->chain);
+    enum ps_status st =
+        ps_row_clear_by_id(save->db, "DELETE FROM rule_connection WHERE chain = ?", &graph->chain);
     if (st == PS_OK)
         st = assign_ids(save);
     if (st == PS_OK)
@@ -433,7 +432,8 @@ static enum ps_status replace_rows(struct graph_save *save)
     return st;
 }
 
-/* Before anything else: who saves an old graph should hear that, not what has become of its nodes. */
+/* Before anything else: who saves an old graph should hear that, not what has become of its nodes.
+ */
 static enum ps_status check_version(struct graph_save *save)
 {
     struct chain_row chain;
@@ -473,8 +473,6 @@ enum ps_status ps_rule_graph_save(struct ps_db *db, const struct ps_rule_graph *
         st = ps_db_savepoint(db);
     if (st != PS_OK)
         return st;
-    struct graph_save save = {
-        .db = db, .graph = graph, .now_ms = ps_clock_now_ms(), .why = why
-    };
+    struct graph_save save = { .db = db, .graph = graph, .now_ms = ps_clock_now_ms(), .why = why };
     return ps_row_finish(db, save_graph(&save));
 }

@@ -77,10 +77,18 @@ enum ps_status ps_tenant_list(struct ps_db *db, const struct ps_page_query *page
                               struct ps_tenant_list *out)
 {
     static const struct ps_list_sort sorts[] = {
-        { "createdTime", "t.created_ms" }, { "title", "t.title" },     { "name", "t.title" },
-        { "region", "t.region" },          { "country", "t.country" }, { "state", "t.state" },
-        { "city", "t.city" },              { "address", "t.address" }, { "zip", "t.zip" },
-        { "phone", "t.phone" },            { "email", "t.email" },     { NULL, NULL },
+        { "createdTime", "t.created_ms" },
+        { "title", "t.title" },
+        { "name", "t.title" },
+        { "region", "t.region" },
+        { "country", "t.country" },
+        { "state", "t.state" },
+        { "city", "t.city" },
+        { "address", "t.address" },
+        { "zip", "t.zip" },
+        { "phone", "t.phone" },
+        { "email", "t.email" },
+        { NULL, NULL },
     };
     static const char *const search[] = { "t.title", NULL };
     struct ps_list_query query = { .columns = TENANT_COLUMNS,

@@ -92,9 +92,12 @@ enum ps_status ps_user_list(struct ps_db *db, const struct ps_user_filter *filte
                             const struct ps_page_query *page, struct ps_user_list *out)
 {
     static const struct ps_list_sort sorts[] = {
-        { "createdTime", "u.created_ms" }, { "email", "u.email" },
-        { "name", "u.email" },             { "firstName", "u.first_name" },
-        { "lastName", "u.last_name" },     { "authority", "u.authority" },
+        { "createdTime", "u.created_ms" },
+        { "email", "u.email" },
+        { "name", "u.email" },
+        { "firstName", "u.first_name" },
+        { "lastName", "u.last_name" },
+        { "authority", "u.authority" },
         { NULL, NULL },
     };
     static const char *const search[] = { "u.email", "u.first_name", "u.last_name", NULL };
@@ -117,8 +120,7 @@ enum ps_status ps_user_list(struct ps_db *db, const struct ps_user_filter *filte
                                    .read = read_user,
                                    .item_size = sizeof(struct ps_user) };
     struct ps_list_result result = { 0 };
-    enum ps_status st =
-        ps_buf_ok(&where) ? ps_list_run(db, &query, page, &result) : PS_ENOMEM;
+    enum ps_status st = ps_buf_ok(&where) ? ps_list_run(db, &query, page, &result) : PS_ENOMEM;
     ps_buf_deinit(&where);
     struct ps_user_list list = { result.items, result.count, result.total };
     if (st != PS_OK)

@@ -5,7 +5,8 @@
 #include "core/storage/db.h"
 
 /** Credentials of a new user: enabled, no password, an activation token. */
-PS_MUST_CHECK enum ps_status ps_user_credentials_insert(struct ps_db *db,
-                                                        const struct ps_uuid *user, int64_t now_ms);
+PS_MUST_CHECK
+enum ps_status ps_user_credentials_insert(struct ps_db *db, const struct ps_uuid *user,
+                                          int64_t now_ms);
 
 #endif

@@ -90,8 +90,8 @@ out:
 static enum ps_status note_version(struct ps_db *db, int version)
 {
     struct ps_stmt *stmt;
-    enum ps_status st = ps_db_prepare(
-        db, "INSERT INTO schema_version(version, applied_ms) VALUES(?, ?)", &stmt);
+    enum ps_status st =
+        ps_db_prepare(db, "INSERT INTO schema_version(version, applied_ms) VALUES(?, ?)", &stmt);
     if (st != PS_OK)
         return st;
     ps_stmt_bind_int(stmt, 1, version);

@@ -1,8 +1,9 @@
 /* sqlite_db: the seam's implementation over SQLite.
  *
- * Statements are kept by their text, because preparing one costs ten times what running it does. The
- * table is bounded: when it is full, the least recently prepared statement that has no rows open
- * goes. A bind error is kept in the statement and comes out of the next step, so callers check once.
+ * Statements are kept by their text, because preparing one costs ten times what running it does.
+ * The table is bounded: when it is full, the least recently prepared statement that has no rows
+ * open goes. A bind error is kept in the statement and comes out of the next step, so callers check
+ * once.
  *
  * Not here: which SQL there is, when to checkpoint. */
 #include "core/storage/db.h"
@@ -22,6 +23,9 @@ enum {
     BUCKETS = 256, /* power of two */
     BUSY_TIMEOUT_MS = 5000,
 };
+
+/* Of each connection; filled only as far as pages are read. */
+#define CACHE_KIB "4096"
 
 struct ps_stmt {
     struct ps_stmt *next; /* in its bucket */
@@ -187,6 +191,9 @@ static enum ps_status configure(struct ps_db *db, enum ps_db_mode mode)
                                      sql_lower, NULL, NULL);
     if (rc != SQLITE_OK)
         return failed(db, rc);
+    enum ps_status st = ps_db_exec(db, "PRAGMA cache_size = -" CACHE_KIB);
+    if (st != PS_OK)
+        return st;
     if (mode == PS_DB_WRITER)
         return configure_writer(db);
     /* Read something now: a missing or foreign file is found at open, not at the first job. */
@@ -199,8 +206,8 @@ enum ps_status ps_db_open(const char *path, enum ps_db_mode mode, struct ps_db *
     struct ps_db *db = calloc(1, sizeof *db);
     if (!db)
         return PS_ENOMEM;
-    int flags = mode == PS_DB_WRITER ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
-                                     : SQLITE_OPEN_READONLY;
+    int flags =
+        mode == PS_DB_WRITER ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     int rc = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
                              NULL);
     enum ps_status st;
@@ -302,8 +309,8 @@ static enum ps_status make_statement(struct ps_db *db, const char *sql, size_t l
                                      struct ps_stmt **out)
 {
     sqlite3_stmt *handle = NULL;
-    int rc = sqlite3_prepare_v3(db->handle, sql, (int)len + 1, SQLITE_PREPARE_PERSISTENT, &handle,
-                                NULL);
+    int rc =
+        sqlite3_prepare_v3(db->handle, sql, (int)len + 1, SQLITE_PREPARE_PERSISTENT, &handle, NULL);
     if (rc != SQLITE_OK)
         return failed(db, rc);
     struct ps_stmt *stmt = calloc(1, sizeof *stmt);
@@ -359,8 +366,8 @@ void ps_stmt_bind_double(struct ps_stmt *stmt, int index, double value)
 
 void ps_stmt_bind_text(struct ps_stmt *stmt, int index, const char *text, size_t len)
 {
-    note_bind(stmt, sqlite3_bind_text64(stmt->handle, index, len ? text : "", len,
-                                        SQLITE_TRANSIENT, SQLITE_UTF8));
+    note_bind(stmt, sqlite3_bind_text64(stmt->handle, index, len ? text : "", len, SQLITE_TRANSIENT,
+                                        SQLITE_UTF8));
 }
 
 void ps_stmt_bind_cstr(struct ps_stmt *stmt, int index, const char *text)
@@ -503,7 +510,8 @@ enum ps_status ps_db_commit(struct ps_db *db)
     return st;
 }
 
-/* What failed before is what the caller wants to read in ps_db_error(), not how the undoing went. */
+/* What failed before is what the caller wants to read in ps_db_error(), not how the undoing went.
+ */
 static void run_undo(struct ps_db *db, const char *sql)
 {
     struct ps_text error = db->error;
@@ -555,7 +563,8 @@ int ps_db_log_frames(const struct ps_db *db)
 enum ps_status ps_db_checkpoint(struct ps_db *db, int *log_frames, int *left)
 {
     int frames = 0, copied = 0;
-    int rc = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
+    int rc =
+        sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
     if (rc != SQLITE_OK && rc != SQLITE_BUSY)
         return failed(db, rc);
     *log_frames = frames;

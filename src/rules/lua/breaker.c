@@ -13,9 +13,9 @@ enum {
     PAUSE_LAST_MS = 60 * 1000,
 };
 
-bool ps_lua_breaker_paused(const struct ps_lua_breaker *breaker)
+bool ps_lua_breaker_waiting(const struct ps_lua_breaker *breaker)
 {
-    return breaker->until_ms && ps_clock_mono_ms() < breaker->until_ms;
+    return ps_clock_mono_ms() < breaker->until_ms;
 }
 
 void ps_lua_breaker_limit_hit(struct ps_lua_breaker *breaker)

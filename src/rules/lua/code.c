@@ -26,7 +26,7 @@ struct ps_script_code {
     struct ps_script_warnings warnings;
     struct ps_buf bytecode;
 
-    atomic_uint references;          /* grown by holders; grown from and shrunk to 0 under `lock` */
+    atomic_uint references;      /* grown by holders; grown from and shrunk to 0 under `lock` */
     struct ps_script_code *next; /* in its bucket, under `lock` */
 };
 
@@ -121,8 +121,7 @@ struct ps_script_bytecode ps_script_bytecode(const struct ps_script_code *code)
 }
 
 /* The code with this hash and one more reference, or NULL. Under `lock`. */
-static struct ps_script_code *find_locked(struct ps_script_cache *cache,
-                                          const unsigned char *hash)
+static struct ps_script_code *find_locked(struct ps_script_cache *cache, const unsigned char *hash)
 {
     struct ps_script_code *code = *bucket_of(cache, hash);
     while (code && memcmp(code->hash, hash, sizeof code->hash) != 0)
@@ -294,8 +293,7 @@ static struct ps_script_code *publish(struct ps_script_cache *cache, struct ps_s
 
 enum ps_status ps_script_compile(struct ps_script_cache *cache, enum ps_script_kind kind,
                                  const char *source, size_t len, struct ps_script_code **out,
-                                 struct ps_script_error *error,
-                                 struct ps_script_warnings *warnings)
+                                 struct ps_script_error *error, struct ps_script_warnings *warnings)
 {
     enum ps_status st = check_text(source, len, error);
     if (st != PS_OK)

@@ -42,8 +42,8 @@ size_t ps_lua_utf8_valid_len(const char *text, size_t len)
 {
     size_t at = 0, bad;
     while (at < len) {
-        size_t step = (unsigned char)text[at] < 0x80 ? 1
-                                                     : ps_utf8_sequence(text + at, len - at, &bad);
+        size_t step =
+            (unsigned char)text[at] < 0x80 ? 1 : ps_utf8_sequence(text + at, len - at, &bad);
         if (step == 0)
             break;
         at += step;

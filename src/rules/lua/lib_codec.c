@@ -58,8 +58,7 @@ static int hex_decode(lua_State *L)
 
 static int base64_encode(lua_State *L)
 {
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     size_t len;
     const unsigned char *bytes = (const unsigned char *)luaL_checklstring(L, 1, &len);
     size_t text_len = (len + 2) / 3 * 4;

@@ -127,6 +127,5 @@ void ps_lua_ctx_push_copy(lua_State *L)
 
 bool ps_lua_is_ctx(lua_State *L, int index)
 {
-    return lua_type(L, index) == LUA_TTABLE &&
-           lua_topointer(L, index) == ps_lua_of(L)->ctx_table;
+    return lua_type(L, index) == LUA_TTABLE && lua_topointer(L, index) == ps_lua_of(L)->ctx_table;
 }

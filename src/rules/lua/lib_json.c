@@ -58,8 +58,7 @@ static int json_is_array(lua_State *L)
         ps_lua_table_ready(L, 1);
         ps_lua_charge(L, 1 + lua_rawlen(L, 1) / 4);
     }
-    lua_pushboolean(L, lua_istable(L, 1) &&
-                           ps_lua_table_is_array(ps_lua_of(L), L, 1, &count));
+    lua_pushboolean(L, lua_istable(L, 1) && ps_lua_table_is_array(ps_lua_of(L), L, 1, &count));
     return 1;
 }
 

@@ -55,9 +55,6 @@ int ps_lua_print(lua_State *L)
 }
 
 const luaL_Reg ps_lua_lib_log[] = {
-    { "debug", log_debug },
-    { "info", log_info },
-    { "warn", log_warn },
-    { "error", log_error },
-    { NULL, NULL },
+    { "debug", log_debug }, { "info", log_info }, { "warn", log_warn },
+    { "error", log_error }, { NULL, NULL },
 };

@@ -60,8 +60,7 @@ static int num_round(lua_State *L)
 {
     double x = luaL_checknumber(L, 1);
     lua_Integer places = luaL_optinteger(L, 2, 0);
-    luaL_argcheck(L, places >= -DIGITS_MAX && places <= DIGITS_MAX, 2,
-                  "digits must be -15 to 15");
+    luaL_argcheck(L, places >= -DIGITS_MAX && places <= DIGITS_MAX, 2, "digits must be -15 to 15");
     ps_lua_charge(L, 20);
     if (!isfinite(x))
         return luaL_error(L, "num.round: not a finite number");
@@ -113,6 +112,6 @@ static int num_map(lua_State *L)
 }
 
 const luaL_Reg ps_lua_lib_num[] = {
-    { "round", num_round },   { "clamp", num_clamp }, { "finite", num_finite },
-    { "map", num_map },       { NULL, NULL },
+    { "round", num_round }, { "clamp", num_clamp }, { "finite", num_finite },
+    { "map", num_map },     { NULL, NULL },
 };

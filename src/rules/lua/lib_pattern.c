@@ -28,9 +28,8 @@ static bool run_pattern(lua_State *L, struct ps_pattern *pattern, const char *su
 {
     struct ps_lua *lua = ps_lua_of(L);
     int64_t before = lua->budget, left = before;
-    enum ps_status st =
-        here_only ? ps_pattern_match_at(pattern, subject, len, from, &left, match)
-                  : ps_pattern_find(pattern, subject, len, from, &left, match);
+    enum ps_status st = here_only ? ps_pattern_match_at(pattern, subject, len, from, &left, match)
+                                  : ps_pattern_find(pattern, subject, len, from, &left, match);
     ps_lua_charge(L, st == PS_ELIMIT ? (size_t)before : (size_t)(before - left));
     return st == PS_OK;
 }
@@ -71,12 +70,12 @@ static size_t start_offset(lua_State *L, int index, size_t len)
     return len - (size_t)-start;
 }
 
-static int find_plain(lua_State *L, const char *subject, size_t len, size_t from,
-                      const char *text, size_t text_len)
+static int find_plain(lua_State *L, const char *subject, size_t len, size_t from, const char *text,
+                      size_t text_len)
 {
     ps_lua_charge_bytes(L, (len - from) * 2);
-    const char *found = text_len == 0 ? subject + from
-                                      : memmem(subject + from, len - from, text, text_len);
+    const char *found =
+        text_len == 0 ? subject + from : memmem(subject + from, len - from, text, text_len);
     if (!found) {
         lua_pushnil(L);
         return 1;
@@ -163,8 +162,7 @@ static int string_gmatch(lua_State *L)
     const char *why;
     ps_lua_charge(L, 8 + pattern_len);
     size_t count = ps_pattern_item_count(pattern_len);
-    struct iteration *it =
-        lua_newuserdatauv(L, sizeof *it + count * sizeof it->items[0], 0);
+    struct iteration *it = lua_newuserdatauv(L, sizeof *it + count * sizeof it->items[0], 0);
     it->from = from;
     it->last_end = SIZE_MAX;
     if (pattern_len > UINT32_MAX / 2 ||

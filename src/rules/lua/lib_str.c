@@ -56,8 +56,8 @@ static int str_ends(lua_State *L)
     const char *text = luaL_checklstring(L, 1, &len);
     const char *suffix = luaL_checklstring(L, 2, &suffix_len);
     ps_lua_charge_bytes(L, suffix_len);
-    lua_pushboolean(L, suffix_len <= len &&
-                           memcmp(text + len - suffix_len, suffix, suffix_len) == 0);
+    lua_pushboolean(L,
+                    suffix_len <= len && memcmp(text + len - suffix_len, suffix, suffix_len) == 0);
     return 1;
 }
 
@@ -105,7 +105,7 @@ static int str_pad_end(lua_State *L)
 }
 
 const luaL_Reg ps_lua_lib_str[] = {
-    { "split", str_split },         { "trim", str_trim },       { "starts", str_starts },
-    { "ends", str_ends },           { "pad_start", str_pad_start }, { "pad_end", str_pad_end },
+    { "split", str_split }, { "trim", str_trim },           { "starts", str_starts },
+    { "ends", str_ends },   { "pad_start", str_pad_start }, { "pad_end", str_pad_end },
     { NULL, NULL },
 };

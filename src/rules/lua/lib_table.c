@@ -200,7 +200,8 @@ static int table_sort(lua_State *L)
 }
 
 const luaL_Reg ps_lua_lib_table[] = {
-    { "concat", table_concat }, { "insert", table_insert }, { "move", table_move },
-    { "pack", table_pack },     { "remove", table_remove }, { "sort", table_sort },
+    { "concat", table_concat }, { "insert", table_insert },
+    { "move", table_move },     { "pack", table_pack },
+    { "remove", table_remove }, { "sort", table_sort },
     { "unpack", table_unpack }, { NULL, NULL },
 };

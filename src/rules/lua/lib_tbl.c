@@ -19,8 +19,7 @@ static void get_member(lua_State *L, const char *part, size_t len)
 {
     ps_lua_table_ready(L, -1);
     lua_pushlstring(L, part, len);
-    if (lua_rawget(L, -2) == LUA_TNIL && len > 0 && len <= 9 &&
-        strspn(part, "0123456789") >= len) {
+    if (lua_rawget(L, -2) == LUA_TNIL && len > 0 && len <= 9 && strspn(part, "0123456789") >= len) {
         lua_pop(L, 1);
         lua_rawgeti(L, -1, (lua_Integer)strtol(part, NULL, 10) + 1);
     }
@@ -60,7 +59,8 @@ struct flattening {
     int separator;
 };
 
-static void flatten_into(lua_State *L, const struct flattening *f, int table, int prefix, int depth);
+static void flatten_into(lua_State *L, const struct flattening *f, int table, int prefix,
+                         int depth);
 
 /* Push the text of a key: array positions count from 0, as in paths. */
 static void push_key_text(lua_State *L, int key, bool array)
@@ -247,7 +247,7 @@ static int tbl_is_empty(lua_State *L)
 }
 
 const luaL_Reg ps_lua_lib_tbl[] = {
-    { "get", tbl_get },     { "flatten", tbl_flatten }, { "keys", tbl_keys },
-    { "copy", tbl_copy },   { "merge", tbl_merge },     { "is_empty", tbl_is_empty },
+    { "get", tbl_get },   { "flatten", tbl_flatten }, { "keys", tbl_keys },
+    { "copy", tbl_copy }, { "merge", tbl_merge },     { "is_empty", tbl_is_empty },
     { NULL, NULL },
 };

@@ -160,13 +160,13 @@ static void put_directive(lua_State *L, luaL_Buffer *out, const struct moment *m
         value = week_day(m);
         break;
     case 'z':
-        snprintf(text, sizeof text, "%c%02d%02d", offset_min < 0 ? '-' : '+',
-                 abs(offset_min) / 60, abs(offset_min) % 60);
+        snprintf(text, sizeof text, "%c%02d%02d", offset_min < 0 ? '-' : '+', abs(offset_min) / 60,
+                 abs(offset_min) % 60);
         luaL_addstring(out, text);
         return;
     case 'Z':
-        snprintf(text, sizeof text, offset_min ? "%c%02d:%02d" : "UTC",
-                 offset_min < 0 ? '-' : '+', abs(offset_min) / 60, abs(offset_min) % 60);
+        snprintf(text, sizeof text, offset_min ? "%c%02d:%02d" : "UTC", offset_min < 0 ? '-' : '+',
+                 abs(offset_min) / 60, abs(offset_min) % 60);
         luaL_addstring(out, text);
         return;
     case '%':
@@ -374,9 +374,15 @@ static int time_parts(lua_State *L)
         const char *name;
         int value;
     } parts[] = {
-        { "year", m.tm.tm_year + 1900 }, { "month", m.tm.tm_mon + 1 }, { "day", m.tm.tm_mday },
-        { "hour", m.tm.tm_hour },        { "min", m.tm.tm_min },       { "sec", m.tm.tm_sec },
-        { "ms", m.ms },                  { "wday", week_day(&m) },     { "yday", m.tm.tm_yday + 1 },
+        { "year", m.tm.tm_year + 1900 },
+        { "month", m.tm.tm_mon + 1 },
+        { "day", m.tm.tm_mday },
+        { "hour", m.tm.tm_hour },
+        { "min", m.tm.tm_min },
+        { "sec", m.tm.tm_sec },
+        { "ms", m.ms },
+        { "wday", week_day(&m) },
+        { "yday", m.tm.tm_yday + 1 },
     };
     lua_createtable(L, 0, sizeof parts / sizeof parts[0]);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {

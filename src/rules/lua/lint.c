@@ -4,8 +4,9 @@
  * already settled what is local: GETTABUP and SETTABUP on an upvalue named _ENV. Where a function
  * has so many constants that the compiler takes another way, a warning is missed, nothing worse.
  *
- * The layout of a dump is that of Lua 5.4: header; then per function source, lines, code, constants,
- * upvalues, inner functions, debug information. We read only what our own lua_dump wrote. */
+ * The layout of a dump is that of Lua 5.4: header; then per function source, lines, code,
+ * constants, upvalues, inner functions, debug information. We read only what our own lua_dump
+ * wrote. */
 #include "rules/lua/lint.h"
 
 #include <ctype.h>
@@ -199,7 +200,8 @@ static int line_of(const struct function *f, size_t pc)
             line += f->line_steps[i];
             continue;
         }
-        struct reader r = { .at = f->absolute_lines, .end = f->absolute_lines + 20 * f->absolute_count };
+        struct reader r = { .at = f->absolute_lines,
+                            .end = f->absolute_lines + 20 * f->absolute_count };
         for (size_t k = 0; k < f->absolute_count; k++) {
             size_t at = take_size(&r);
             int absolute = (int)take_size(&r);

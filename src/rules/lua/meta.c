@@ -1,10 +1,10 @@
 /* meta: metatables without their traps.
  *
  * A finaliser (__gc) runs with hooks off, weak tables (__mode) make collections slow beyond bound:
- * neither may enter a metatable. For __gc the moment of setmetatable is what counts. __mode could be
- * put in later, so every table that serves as a metatable is itself guarded: it gets a metatable
- * whose __newindex refuses the two names. If it has one of its own already, it gets a private copy of
- * that with the guard added; getmetatable shows the original.
+ * neither may enter a metatable. For __gc the moment of setmetatable is what counts. __mode could
+ * be put in later, so every table that serves as a metatable is itself guarded: it gets a metatable
+ * whose __newindex refuses the two names. If it has one of its own already, it gets a private copy
+ * of that with the guard added; getmetatable shows the original.
  *
  * A frozen table is an empty front: reads go through to the table behind it, writes raise. */
 #include "rules/lua/state.h"

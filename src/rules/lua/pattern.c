@@ -319,7 +319,7 @@ static bool step_greedy(struct matcher *m, struct ps_pattern_item *item)
 {
     size_t count = 0, left = m->len - m->at;
     int64_t cost = item_cost(item);
-    while (count < left && *m->steps > 0 &&
+    while (count<left && * m->steps> 0 &&
            one_matches(m->pattern, item, subject_at(m, m->at + count))) {
         count++;
         *m->steps -= cost;
@@ -376,7 +376,7 @@ static bool step_balance(struct matcher *m, const struct ps_pattern_item *item)
     if (m->at == m->len || subject_at(m, m->at) != item->c)
         return false;
     size_t depth = 1;
-    for (size_t i = m->at + 1; i < m->len && *m->steps > 0; i++) {
+    for (size_t i = m->at + 1; i<m->len && * m->steps> 0; i++) {
         --*m->steps;
         if (subject_at(m, i) == item->c2) {
             if (--depth == 0) {

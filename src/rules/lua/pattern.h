@@ -56,9 +56,10 @@ struct ps_pattern_match {
  * @param why     a constant text, set if it fails
  * Returns: PS_OK or PS_EINVAL
  */
-PS_MUST_CHECK enum ps_status ps_pattern_read(const char *text, size_t len, bool anchor,
-                                             struct ps_pattern_item *items, struct ps_pattern *out,
-                                             const char **why);
+PS_MUST_CHECK
+enum ps_status ps_pattern_read(const char *text, size_t len, bool anchor,
+                               struct ps_pattern_item *items, struct ps_pattern *out,
+                               const char **why);
 
 /**
  * Find the first match at `from` or behind.
@@ -66,14 +67,14 @@ PS_MUST_CHECK enum ps_status ps_pattern_read(const char *text, size_t len, bool 
  * @param steps  work left; counts down
  * Returns: PS_OK; PS_ENOTFOUND; PS_ELIMIT *steps is used up
  */
-PS_MUST_CHECK enum ps_status ps_pattern_find(struct ps_pattern *pattern, const char *subject,
-                                             size_t len, size_t from, int64_t *steps,
-                                             struct ps_pattern_match *out);
+PS_MUST_CHECK
+enum ps_status ps_pattern_find(struct ps_pattern *pattern, const char *subject, size_t len,
+                               size_t from, int64_t *steps, struct ps_pattern_match *out);
 
 /** As above, but only a match that begins exactly at `from`. */
-PS_MUST_CHECK enum ps_status ps_pattern_match_at(struct ps_pattern *pattern, const char *subject,
-                                                 size_t len, size_t from, int64_t *steps,
-                                                 struct ps_pattern_match *out);
+PS_MUST_CHECK
+enum ps_status ps_pattern_match_at(struct ps_pattern *pattern, const char *subject, size_t len,
+                                   size_t from, int64_t *steps, struct ps_pattern_match *out);
 
 /** True if the text holds no character that means something in a pattern. */
 bool ps_pattern_is_plain(const char *text, size_t len);

@@ -165,8 +165,8 @@ static bool read_value(struct ps_lua *lua, int index, struct ps_value *out, size
         return false;
     switch (lua_type(lua->L, index)) {
     case LUA_TBOOLEAN:
-        *out = (struct ps_value){ .type = PS_VALUE_BOOLEAN,
-                                  .boolean = lua_toboolean(lua->L, index) };
+        *out =
+            (struct ps_value){ .type = PS_VALUE_BOOLEAN, .boolean = lua_toboolean(lua->L, index) };
         return true;
     case LUA_TNUMBER:
         return read_number(lua, index, out);
@@ -397,8 +397,7 @@ static bool read_data_type(struct ps_lua *lua, int index, bool *binary)
     *binary = false;
     if (lua_isnil(lua->L, index))
         return true;
-    const char *text =
-        lua_type(lua->L, index) == LUA_TSTRING ? lua_tostring(lua->L, index) : "";
+    const char *text = lua_type(lua->L, index) == LUA_TSTRING ? lua_tostring(lua->L, index) : "";
     *binary = strcmp(text, "BINARY") == 0;
     if (*binary || strcmp(text, "JSON") == 0)
         return true;

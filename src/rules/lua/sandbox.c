@@ -75,11 +75,11 @@ static int safe_xpcall(lua_State *L)
     int arguments = lua_gettop(L) - 2;
     lua_pushvalue(L, 2);
     lua_pushcclosure(L, call_handler, 1);
-    lua_replace(L, 2);      /* function, handler, arguments */
+    lua_replace(L, 2); /* function, handler, arguments */
     lua_pushvalue(L, 1);
     lua_pushboolean(L, 1);
-    lua_replace(L, 1);      /* true, handler, arguments, function */
-    lua_insert(L, 3);       /* true, handler, function, arguments */
+    lua_replace(L, 1); /* true, handler, arguments, function */
+    lua_insert(L, 3);  /* true, handler, function, arguments */
     int rc = lua_pcall(L, arguments, LUA_MULTRET, 2);
     lua_remove(L, 2);
     return finish_pcall(L, rc, 0);
@@ -165,11 +165,11 @@ static const char *const stock_string[] = { "byte", "char",     "len", "lower", 
                                             "pack", "packsize", "sub", "unpack", NULL };
 
 static const struct ps_lua_library libraries[] = {
-    { "json", ps_lua_lib_json },     { "time", ps_lua_lib_time },   { "bytes", ps_lua_lib_bytes },
-    { "hex", ps_lua_lib_hex },       { "base64", ps_lua_lib_base64 }, { "hash", ps_lua_lib_hash },
-    { "num", ps_lua_lib_num },       { "tbl", ps_lua_lib_tbl },     { "str", ps_lua_lib_str },
-    { "url", ps_lua_lib_url },       { "geo", ps_lua_lib_geo },     { "uuid", ps_lua_lib_uuid },
-    { "log", ps_lua_lib_log },       { "table", ps_lua_lib_table },
+    { "json", ps_lua_lib_json }, { "time", ps_lua_lib_time },     { "bytes", ps_lua_lib_bytes },
+    { "hex", ps_lua_lib_hex },   { "base64", ps_lua_lib_base64 }, { "hash", ps_lua_lib_hash },
+    { "num", ps_lua_lib_num },   { "tbl", ps_lua_lib_tbl },       { "str", ps_lua_lib_str },
+    { "url", ps_lua_lib_url },   { "geo", ps_lua_lib_geo },       { "uuid", ps_lua_lib_uuid },
+    { "log", ps_lua_lib_log },   { "table", ps_lua_lib_table },
 };
 
 static bool in_list(const char *const *list, const char *name)

@@ -1,9 +1,9 @@
 /* script: running a compiled script on a message.
  *
- * The usual call allocates nothing: function, argument tables and the name of the type are copies of
- * what the state already holds, then one protected call, then the result is read from the stack.
- * What a call may lack (the function in this state, a fresh argument table, a custom type's name) is
- * made by `prepare`, in a protected call of its own. */
+ * The usual call allocates nothing: function, argument tables and the name of the type are copies
+ * of what the state already holds, then one protected call, then the result is read from the stack.
+ * What a call may lack (the function in this state, a fresh argument table, a custom type's name)
+ * is made by `prepare`, in a protected call of its own. */
 #include "rules/lua/script.h"
 
 #include <stdio.h>
@@ -75,7 +75,7 @@ static void push_type(lua_State *L, const struct ps_msg_content *in)
 
 static int argument_count(const struct ps_lua_call *call)
 {
-    return ps_script_kind(call->script->code) == PS_SCRIPT_JSON ? 4 : 3;
+    return call->script->kind == PS_SCRIPT_JSON ? 4 : 3;
 }
 
 enum { ARGUMENTS = 3 };
@@ -241,6 +241,8 @@ static enum ps_status call_script(struct ps_lua *lua, struct ps_lua_call *call,
                                   enum ps_script_kind kind, union result result,
                                   struct ps_script_error *error)
 {
+    if (lua->used_bytes > lua->collected_bytes + lua->limits.call_memory_bytes)
+        ps_lua_turn_end(lua); /* a turn of calls that leave much behind */
     ps_lua_call_begin(lua, call);
     lua->usage.calls++;
     int rc = push_call(lua);
@@ -258,21 +260,23 @@ static enum ps_status call_script(struct ps_lua *lua, struct ps_lua_call *call,
     return st;
 }
 
-static enum ps_status run(struct ps_lua *lua, struct ps_script_code *code, struct ps_lua_call *call,
-                          enum ps_script_kind kind, union result result,
-                          struct ps_script_error *error)
+static inline enum ps_status run(struct ps_lua *lua, struct ps_script_code *code,
+                                 struct ps_lua_call *call, enum ps_script_kind kind,
+                                 union result result, struct ps_script_error *error)
 {
-    PS_ASSERT(ps_script_kind(code) == kind);
     PS_ASSERT(!lua->call);
     call->in = &call->msg->content;
     if (!call->ctx)
         call->ctx = &no_context;
-    ps_arena_reset(&lua->results);
+    if (lua->results.bytes)
+        ps_arena_reset(&lua->results);
     call->script = ps_lua_script_of(lua, code);
     if (!call->script)
         return PS_ENOMEM;
+    PS_ASSERT(call->script->kind == kind);
     if (ps_lua_breaker_paused(&call->script->breaker))
-        return refuse(error, PS_SCRIPT_ERROR_SUSPENDED, "script is paused: it hit limits too often");
+        return refuse(error, PS_SCRIPT_ERROR_SUSPENDED,
+                      "script is paused: it hit limits too often");
     if (!input_fits(lua, call))
         return refuse(error, PS_SCRIPT_ERROR_TOO_LARGE, "message is too large for a script");
     enum ps_status st = lua->L ? PS_OK : ps_lua_open(lua);
@@ -295,8 +299,8 @@ enum ps_status ps_lua_switch(struct ps_lua *lua, struct ps_script_code *code, st
     return run(lua, code, &call, PS_SCRIPT_SWITCH, (union result){ .labels = result }, error);
 }
 
-enum ps_status ps_lua_transform(struct ps_lua *lua, struct ps_script_code *code,
-                                struct ps_msg *msg, const struct ps_script_context *ctx,
+enum ps_status ps_lua_transform(struct ps_lua *lua, struct ps_script_code *code, struct ps_msg *msg,
+                                const struct ps_script_context *ctx,
                                 struct ps_script_messages *result, struct ps_script_error *error)
 {
     struct ps_lua_call call = { .msg = msg, .ctx = ctx };

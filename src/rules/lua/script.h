@@ -1,11 +1,11 @@
 /* script: Lua scripts of rule nodes: compile once, run in a caged state.
  *
- * A script is the body of a function (rule-engine contract, section 5). Compiling gives an immutable,
- * counted `struct ps_script_code` shared by all threads; equal texts of one kind are the same object.
- * Running happens in a `struct ps_lua`: one Lua state of one shard and one tenant, without locks.
- * A script can do no harm but spend its limits: instructions, wall time, memory, sizes. After any
- * LIMIT_* error the Lua state is thrown away and made anew; ten of them in ten seconds suspend the
- * script for a while. No value survives a call.
+ * A script is the body of a function (rule-engine contract, section 5). Compiling gives an
+ * immutable, counted `struct ps_script_code` shared by all threads; equal texts of one kind are the
+ * same object. Running happens in a `struct ps_lua`: one Lua state of one shard and one tenant,
+ * without locks. A script can do no harm but spend its limits: instructions, wall time, memory,
+ * sizes. After any LIMIT_* error the Lua state is thrown away and made anew; ten of them in ten
+ * seconds suspend the script for a while. No value survives a call.
  *
  * Not here: what nodes do with results, log rate limits of nodes, lifecycle events. */
 #ifndef PS_RULES_LUA_SCRIPT_H
@@ -86,7 +86,8 @@ struct ps_script_warnings {
 struct ps_script_cache; /* compiled scripts by kind and SHA-256; thread-safe */
 struct ps_script_code;  /* one compiled script; immutable */
 
-PS_MUST_CHECK enum ps_status ps_script_cache_create(struct ps_script_cache **out);
+PS_MUST_CHECK
+enum ps_status ps_script_cache_create(struct ps_script_cache **out);
 /** All codes must have been released before. */
 void ps_script_cache_destroy(struct ps_script_cache *cache);
 /** Distinct scripts now held. Thread: any. */
@@ -103,11 +104,11 @@ size_t ps_script_cache_count(struct ps_script_cache *cache);
  * Returns: PS_OK; PS_ESCRIPT (kind COMPILE or TOO_LARGE); PS_ENOMEM
  * Thread:  any
  */
-PS_MUST_CHECK enum ps_status ps_script_compile(struct ps_script_cache *cache,
-                                               enum ps_script_kind kind, const char *source,
-                                               size_t len, struct ps_script_code **out,
-                                               struct ps_script_error *error,
-                                               struct ps_script_warnings *warnings);
+PS_MUST_CHECK
+enum ps_status ps_script_compile(struct ps_script_cache *cache, enum ps_script_kind kind,
+                                 const char *source, size_t len, struct ps_script_code **out,
+                                 struct ps_script_error *error,
+                                 struct ps_script_warnings *warnings);
 struct ps_script_code *ps_script_retain(struct ps_script_code *code);
 void ps_script_release(struct ps_script_code *code); /* NULL is fine */
 enum ps_script_kind ps_script_kind(const struct ps_script_code *code);
@@ -148,7 +149,8 @@ struct ps_script_context {
 struct ps_lua; /* the Lua state of one tenant on one shard */
 
 /** No Lua state is made before the first call. Thread: the one that will run it. */
-PS_MUST_CHECK enum ps_status ps_lua_create(const struct ps_lua_limits *limits, struct ps_lua **out);
+PS_MUST_CHECK
+enum ps_status ps_lua_create(const struct ps_lua_limits *limits, struct ps_lua **out);
 void ps_lua_destroy(struct ps_lua *lua); /* NULL is fine */
 
 /* Results. All text is borrowed: from the ps_lua until its next call, and where a transform leaves
@@ -158,7 +160,7 @@ struct ps_script_labels {
     struct ps_script_label {
         const char *text; /* terminated */
         size_t len;
-    } *list;
+    } * list;
 };
 
 struct ps_script_messages {
@@ -180,34 +182,33 @@ struct ps_script_text {
  *          PS_ENOMEM  the process is out of memory
  * Thread:  the one that owns `lua`; the wall limit bounds the time
  */
-PS_MUST_CHECK enum ps_status ps_lua_filter(struct ps_lua *lua, struct ps_script_code *code,
-                                           struct ps_msg *msg, const struct ps_script_context *ctx,
-                                           bool *result, struct ps_script_error *error);
-PS_MUST_CHECK enum ps_status ps_lua_switch(struct ps_lua *lua, struct ps_script_code *code,
-                                           struct ps_msg *msg, const struct ps_script_context *ctx,
-                                           struct ps_script_labels *result,
-                                           struct ps_script_error *error);
-PS_MUST_CHECK enum ps_status ps_lua_transform(struct ps_lua *lua, struct ps_script_code *code,
-                                              struct ps_msg *msg,
-                                              const struct ps_script_context *ctx,
-                                              struct ps_script_messages *result,
-                                              struct ps_script_error *error);
+PS_MUST_CHECK
+enum ps_status ps_lua_filter(struct ps_lua *lua, struct ps_script_code *code, struct ps_msg *msg,
+                             const struct ps_script_context *ctx, bool *result,
+                             struct ps_script_error *error);
+PS_MUST_CHECK
+enum ps_status ps_lua_switch(struct ps_lua *lua, struct ps_script_code *code, struct ps_msg *msg,
+                             const struct ps_script_context *ctx, struct ps_script_labels *result,
+                             struct ps_script_error *error);
+PS_MUST_CHECK
+enum ps_status ps_lua_transform(struct ps_lua *lua, struct ps_script_code *code, struct ps_msg *msg,
+                                const struct ps_script_context *ctx,
+                                struct ps_script_messages *result, struct ps_script_error *error);
 /** `previous` is the last message made, or an empty one of type "" ({}, {}, "") the first time. */
-PS_MUST_CHECK enum ps_status ps_lua_generate(struct ps_lua *lua, struct ps_script_code *code,
-                                             struct ps_msg *previous,
-                                             const struct ps_script_context *ctx,
-                                             struct ps_script_messages *result,
-                                             struct ps_script_error *error);
-PS_MUST_CHECK enum ps_status ps_lua_text(struct ps_lua *lua, struct ps_script_code *code,
-                                         struct ps_msg *msg, const struct ps_script_context *ctx,
-                                         struct ps_script_text *result,
-                                         struct ps_script_error *error);
+PS_MUST_CHECK
+enum ps_status ps_lua_generate(struct ps_lua *lua, struct ps_script_code *code,
+                               struct ps_msg *previous, const struct ps_script_context *ctx,
+                               struct ps_script_messages *result, struct ps_script_error *error);
+PS_MUST_CHECK
+enum ps_status ps_lua_text(struct ps_lua *lua, struct ps_script_code *code, struct ps_msg *msg,
+                           const struct ps_script_context *ctx, struct ps_script_text *result,
+                           struct ps_script_error *error);
 /** `details` is the JSON text of the alarm's old details, NULL if there are none. */
-PS_MUST_CHECK enum ps_status ps_lua_json(struct ps_lua *lua, struct ps_script_code *code,
-                                         struct ps_msg *msg, const struct ps_script_context *ctx,
-                                         const char *details, size_t details_len,
-                                         struct ps_script_text *result,
-                                         struct ps_script_error *error);
+PS_MUST_CHECK
+enum ps_status ps_lua_json(struct ps_lua *lua, struct ps_script_code *code, struct ps_msg *msg,
+                           const struct ps_script_context *ctx, const char *details,
+                           size_t details_len, struct ps_script_text *result,
+                           struct ps_script_error *error);
 
 /** End of an actor's turn: collect garbage if there is enough of it. Thread: the owner's. */
 void ps_lua_turn_end(struct ps_lua *lua);

@@ -54,10 +54,8 @@ static void forget(struct ps_lua *lua, struct ps_lua_script *script)
     free(script);
 }
 
-struct ps_lua_script *ps_lua_script_of(struct ps_lua *lua, struct ps_script_code *code)
+struct ps_lua_script *ps_lua_script_other(struct ps_lua *lua, struct ps_script_code *code)
 {
-    if (lua->newest && lua->newest->code == code)
-        return lua->newest;
     struct ps_lua_script *script = find(lua, code);
     if (script) {
         age_unlink(lua, script);
@@ -70,6 +68,7 @@ struct ps_lua_script *ps_lua_script_of(struct ps_lua *lua, struct ps_script_code
     if (lua->script_count == PS_LUA_SCRIPTS_MAX)
         forget(lua, lua->oldest);
     script->code = ps_script_retain(code);
+    script->kind = ps_script_kind(code);
     script->function_ref = LUA_NOREF;
     script->bucket_next = lua->buckets[bucket_of(code)];
     lua->buckets[bucket_of(code)] = script;

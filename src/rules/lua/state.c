@@ -22,6 +22,7 @@ enum {
     BLOCK_HUGE_BYTES = 128 * KIB,
     INTERVAL_BIG = 100,
     INTERVAL_HUGE = 4,
+    RESULT_STACK = 40,              /* slots that reading a result may use */
     GARBAGE_STEP_BYTES = 256 * KIB, /* growth that makes the end of a turn collect */
 };
 
@@ -212,7 +213,7 @@ enum ps_status ps_lua_open(struct ps_lua *lua)
     lua->hook_interval = PS_LUA_HOOK_INTERVAL;
     lua_gc(L, LUA_GCSTOP);
     lua_pushcfunction(L, open_protected);
-    if (lua_pcall(L, 0, PS_LUA_SLOT_COUNT, 0) != LUA_OK) {
+    if (lua_pcall(L, 0, PS_LUA_SLOT_COUNT, 0) != LUA_OK || !lua_checkstack(L, RESULT_STACK)) {
         ps_lua_close(lua);
         return PS_ENOMEM;
     }
@@ -271,6 +272,7 @@ void ps_lua_call_begin(struct ps_lua *lua, const struct ps_lua_call *call)
     lua->unclocked = 0;
     lua->started_ns = 0;
     lua->error_known = false;
+    lua->process_out_of_memory = false;
     lua->log_left_bytes = lua->limits.log_bytes;
     if (lua->L)
         hook_set(lua, PS_LUA_HOOK_INTERVAL);

@@ -53,7 +53,8 @@ struct ps_lua_breaker {
 /* One script as a state knows it. */
 struct ps_lua_script {
     struct ps_script_code *code; /* retained */
-    int function_ref;            /* LUA_NOREF: not loaded into the present Lua state */
+    enum ps_script_kind kind;
+    int function_ref; /* LUA_NOREF: not loaded into the present Lua state */
     struct ps_lua_breaker breaker;
     struct ps_lua_script *bucket_next;
     struct ps_lua_script *newer, *older; /* by last use */
@@ -125,7 +126,8 @@ static inline struct ps_lua *ps_lua_of(lua_State *L)
 }
 
 /** Make the Lua state if there is none. Returns: PS_OK or PS_ENOMEM. */
-PS_MUST_CHECK enum ps_status ps_lua_open(struct ps_lua *lua);
+PS_MUST_CHECK
+enum ps_status ps_lua_open(struct ps_lua *lua);
 /** Throw the Lua state away; scripts and breakers stay known. */
 void ps_lua_close(struct ps_lua *lua);
 
@@ -179,14 +181,25 @@ void ps_script_error_set(struct ps_script_error *error, enum ps_script_error_kin
 
 /* scripts.c: the scripts a state knows */
 /** The entry of a code, made if need be, now the newest. Returns: NULL if memory is short. */
-struct ps_lua_script *ps_lua_script_of(struct ps_lua *lua, struct ps_script_code *code);
+struct ps_lua_script *ps_lua_script_other(struct ps_lua *lua, struct ps_script_code *code);
+static inline struct ps_lua_script *ps_lua_script_of(struct ps_lua *lua,
+                                                     struct ps_script_code *code)
+{
+    if (lua->newest && lua->newest->code == code)
+        return lua->newest;
+    return ps_lua_script_other(lua, code);
+}
 const struct ps_lua_script *ps_lua_script_find(const struct ps_lua *lua,
                                                const struct ps_script_code *code);
 void ps_lua_scripts_unload(struct ps_lua *lua); /* the Lua state is going away */
 void ps_lua_scripts_release(struct ps_lua *lua);
 
 /* breaker.c */
-bool ps_lua_breaker_paused(const struct ps_lua_breaker *breaker);
+bool ps_lua_breaker_waiting(const struct ps_lua_breaker *breaker);
+static inline bool ps_lua_breaker_paused(const struct ps_lua_breaker *breaker)
+{
+    return breaker->until_ms && ps_lua_breaker_waiting(breaker);
+}
 void ps_lua_breaker_limit_hit(struct ps_lua_breaker *breaker);
 void ps_lua_breaker_good_call(struct ps_lua_breaker *breaker);
 

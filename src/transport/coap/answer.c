@@ -42,12 +42,13 @@ struct ps_coap_answer ps_coap_answer_json(const char *json, size_t len)
 }
 
 bool ps_coap_answer_is_unwanted(const struct ps_coap_answer *answer,
-                                const struct ps_coap_context *context)
+                                const struct ps_coap_terms *terms)
 {
-    return (context->no_response >> (COAP_RESPONSE_CLASS(answer->code) - 1) & 1) != 0;
+    return (terms->no_response >> (COAP_RESPONSE_CLASS(answer->code) - 1) & 1) != 0;
 }
 
-/* ---- writing ----------------------------------------------------------------------------------- */
+/* ---- writing -----------------------------------------------------------------------------------
+ */
 
 static void put_option(coap_pdu_t *pdu, coap_option_num_t number, uint32_t value)
 {
@@ -74,17 +75,17 @@ static void put_tag(coap_pdu_t *pdu, const struct ps_coap_answer *answer)
 
 /* Blocks are cut from a body that is made anew for each: nothing to remember, nothing to bound. */
 static size_t write_representation(const struct ps_coap_answer *answer,
-                                   const struct ps_coap_context *context, coap_pdu_t *pdu)
+                                   const struct ps_coap_terms *terms, coap_pdu_t *pdu)
 {
-    struct ps_coap_block block = context->block2;
-    if (!context->has_block2)
+    struct ps_coap_block block = terms->block2;
+    if (!terms->has_block2)
         block = (struct ps_coap_block){ .size = BLOCK_SIZE };
     size_t offset = (size_t)block.number * block.size;
-    bool in_blocks = context->has_block2 || answer->len > BLOCK_SIZE;
+    bool in_blocks = terms->has_block2 || answer->len > BLOCK_SIZE;
     if (offset > 0 && offset >= answer->len) {
         struct ps_coap_answer beyond =
             ps_coap_answer_text(COAP_RESPONSE_CODE_BAD_REQUEST, "no such block");
-        return ps_coap_answer_write(&beyond, context, pdu);
+        return ps_coap_answer_write(&beyond, terms, pdu);
     }
     size_t len = answer->len - offset < block.size ? answer->len - offset : block.size;
     block.more = offset + len < answer->len;
@@ -93,8 +94,8 @@ static size_t write_representation(const struct ps_coap_answer *answer,
     if (in_blocks)
         put_tag(pdu, answer);
     put_option(pdu, COAP_OPTION_CONTENT_FORMAT,
-               context->content_format == PS_COAP_NO_FORMAT ? PS_COAP_JSON
-                                                            : (uint32_t)context->content_format);
+               terms->content_format == PS_COAP_NO_FORMAT ? PS_COAP_JSON
+                                                          : (uint32_t)terms->content_format);
     if (in_blocks) {
         put_option(pdu, COAP_OPTION_BLOCK2, ps_coap_block_encode(&block));
         put_option(pdu, COAP_OPTION_SIZE2, (uint32_t)answer->len);
@@ -102,16 +103,16 @@ static size_t write_representation(const struct ps_coap_answer *answer,
     return 4 + put_payload(pdu, answer->payload + offset, len);
 }
 
-size_t ps_coap_answer_write(const struct ps_coap_answer *answer,
-                            const struct ps_coap_context *context, coap_pdu_t *pdu)
+size_t ps_coap_answer_write(const struct ps_coap_answer *answer, const struct ps_coap_terms *terms,
+                            coap_pdu_t *pdu)
 {
     if (answer->is_representation)
-        return write_representation(answer, context, pdu);
+        return write_representation(answer, terms, pdu);
     coap_pdu_set_code(pdu, answer->code);
     if (answer->code == COAP_RESPONSE_CODE_SERVICE_UNAVAILABLE)
         put_option(pdu, COAP_OPTION_MAXAGE, RETRY_AFTER_S);
-    if (context->has_block1)
-        put_option(pdu, COAP_OPTION_BLOCK1, ps_coap_block_encode(&context->block1));
+    if (terms->has_block1)
+        put_option(pdu, COAP_OPTION_BLOCK1, ps_coap_block_encode(&terms->block1));
     if (answer->says_size)
         put_option(pdu, COAP_OPTION_SIZE1, answer->size1);
     return put_payload(pdu, answer->payload, answer->len);

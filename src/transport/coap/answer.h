@@ -17,7 +17,7 @@
 enum { PS_COAP_NO_FORMAT = -1, PS_COAP_JSON = 50 };
 
 /* What the answer must know about its request. */
-struct ps_coap_context {
+struct ps_coap_terms {
     int32_t content_format; /* PS_COAP_NO_FORMAT: not given */
     bool has_block1, has_block2;
     struct ps_coap_block block1, block2;
@@ -42,11 +42,11 @@ struct ps_coap_answer ps_coap_answer_json(const char *json, size_t len);
 
 /** True if RFC 7967 says to keep this answer back. */
 bool ps_coap_answer_is_unwanted(const struct ps_coap_answer *answer,
-                                const struct ps_coap_context *context);
+                                const struct ps_coap_terms *terms);
 
 /** Write code, options and payload into a message that has its token already. Returns: its size
  *  without header and token. */
-size_t ps_coap_answer_write(const struct ps_coap_answer *answer,
-                            const struct ps_coap_context *context, coap_pdu_t *pdu);
+size_t ps_coap_answer_write(const struct ps_coap_answer *answer, const struct ps_coap_terms *terms,
+                            coap_pdu_t *pdu);
 
 #endif

@@ -26,8 +26,9 @@ struct ps_services;
  * Returns: PS_OK *out is the caller's; PS_EINVAL not an address; PS_EIO port in use and the like;
  *          PS_ENOMEM; `why` tells.
  */
-PS_MUST_CHECK enum ps_status ps_coap_start(const struct ps_services *services, struct ps_coap **out,
-                                           struct ps_text *why);
+PS_MUST_CHECK
+enum ps_status ps_coap_start(const struct ps_services *services, struct ps_coap **out,
+                             struct ps_text *why);
 
 /** The UDP port bound, also if coap.port was 0. */
 uint16_t ps_coap_port(const struct ps_coap *coap);

@@ -27,6 +27,7 @@ struct ps_coap {
 
     /* any thread */
     struct ps_port port;
+    struct ps_port_item stop_item; /* wakes the thread to see that it is */
     _Atomic bool stopping;
 
     /* coap thread only */
@@ -37,6 +38,7 @@ struct ps_coap {
     struct ps_coap_uploads uploads;
     struct ps_buf query; /* scratch */
     int64_t now_ms;      /* monotonic, of this turn */
+    int64_t stop_by_ms;  /* when draining; 0 = not yet */
     unsigned reads;      /* datagrams to read in the next turn */
     unsigned requests;   /* handled in this turn */
 };
@@ -47,6 +49,7 @@ static inline void ps_coap_count(struct ps_coap *coap, enum ps_metric metric, si
 }
 
 /** Make all requests that libcoap receives arrive in device_api.c. Returns: PS_OK, PS_ENOMEM. */
-PS_MUST_CHECK enum ps_status ps_coap_device_api_register(struct ps_coap *coap);
+PS_MUST_CHECK
+enum ps_status ps_coap_device_api_register(struct ps_coap *coap);
 
 #endif

@@ -8,7 +8,8 @@
 
 enum { HEADER_SIZE = 4 };
 
-/* ---- lists ------------------------------------------------------------------------------------- */
+/* ---- lists -------------------------------------------------------------------------------------
+ */
 
 static struct ps_coap_pending_list *list_of(struct ps_coap_pending *pending)
 {
@@ -32,12 +33,12 @@ static void unlist(struct ps_coap_pending *pending)
     *(pending->next ? &pending->next->prev : &list->last) = pending->prev;
 }
 
-/* ---- life -------------------------------------------------------------------------------------- */
+/* ---- life --------------------------------------------------------------------------------------
+ */
 
 struct ps_coap_pending *ps_coap_pending_create(struct ps_coap *coap, coap_session_t *session,
                                                const coap_pdu_t *request,
-                                               const struct ps_coap_context *context,
-                                               uint64_t digest)
+                                               const struct ps_coap_terms *terms, uint64_t digest)
 {
     if (coap->pendings.count >= PS_COAP_PENDINGS_MAX)
         return NULL;
@@ -49,7 +50,7 @@ struct ps_coap_pending *ps_coap_pending_create(struct ps_coap *coap, coap_sessio
     *pending = (struct ps_coap_pending){
         .coap = coap,
         .session = coap_session_reference(session),
-        .context = *context,
+        .terms = *terms,
         .arrived_ms = coap->now_ms,
         .digest = digest,
         .remembered = digest != 0,
@@ -82,7 +83,8 @@ void ps_coap_pending_cancel(struct ps_coap_pending *pending)
     free(pending);
 }
 
-/* ---- sending ----------------------------------------------------------------------------------- */
+/* ---- sending -----------------------------------------------------------------------------------
+ */
 
 void ps_coap_stay_silent(coap_pdu_t *response)
 {
@@ -126,7 +128,7 @@ static coap_pdu_t *answer_message(struct ps_coap_pending *pending)
 
 static void send_answer(struct ps_coap_pending *pending, const struct ps_coap_answer *answer)
 {
-    if (ps_coap_answer_is_unwanted(answer, &pending->context)) {
+    if (ps_coap_answer_is_unwanted(answer, &pending->terms)) {
         if (pending->state == PS_COAP_UNACKED)
             ps_coap_acknowledge(pending->session, pending->message_id);
         return;
@@ -136,7 +138,7 @@ static void send_answer(struct ps_coap_pending *pending, const struct ps_coap_an
         return; /* out of memory: as if the datagram was lost, and it may be */
     if (pending->token_len > 0)
         coap_add_token(message, pending->token_len, pending->token);
-    size_t written = ps_coap_answer_write(answer, &pending->context, message);
+    size_t written = ps_coap_answer_write(answer, &pending->terms, message);
     if (coap_send(pending->session, message) != COAP_INVALID_MID)
         ps_coap_count(pending->coap, PS_METRIC_COAP_BYTES_OUT,
                       HEADER_SIZE + pending->token_len + written);
@@ -166,7 +168,8 @@ void ps_coap_pending_finish(struct ps_coap_pending *pending, const struct ps_coa
     free(pending);
 }
 
-/* ---- time -------------------------------------------------------------------------------------- */
+/* ---- time --------------------------------------------------------------------------------------
+ */
 
 static void acknowledge_first(struct ps_coap_pending *pending)
 {

@@ -39,7 +39,7 @@ struct ps_coap_pending {
     struct ps_coap_pending *prev, *next; /* in the list of its state; none if ANSWERED */
     enum ps_coap_pending_state state;
     coap_session_t *session; /* retained; NULL if ANSWERED */
-    struct ps_coap_context context;
+    struct ps_coap_terms terms;
     int64_t arrived_ms;
     uint64_t digest; /* of repeat.h */
     bool remembered; /* its fate is told to the repeats */
@@ -49,7 +49,7 @@ struct ps_coap_pending {
     uint8_t token[8];
 };
 
-/* In order of arrival. */
+/* In order of arrival; in `acked`, those that were acknowledged late stand behind later ones. */
 struct ps_coap_pending_list {
     struct ps_coap_pending *first, *last;
 };
@@ -57,7 +57,7 @@ struct ps_coap_pending_list {
 /* coap thread only. */
 struct ps_coap_pendings {
     struct ps_coap_pending_list unacked, acked;
-    size_t count; /* all that exist, ANSWERED included */
+    size_t count;             /* all that exist, ANSWERED included */
     size_t separate_count[2]; /* confirmable answers sent in this window and in the one before */
     int64_t window_began_ms;
 };
@@ -66,8 +66,7 @@ struct ps_coap_pendings {
  *  Returns: NULL if there are too many or memory is short. */
 struct ps_coap_pending *ps_coap_pending_create(struct ps_coap *coap, coap_session_t *session,
                                                const coap_pdu_t *request,
-                                               const struct ps_coap_context *context,
-                                               uint64_t digest);
+                                               const struct ps_coap_terms *terms, uint64_t digest);
 /** Its message was not posted: nobody else knows it. */
 void ps_coap_pending_cancel(struct ps_coap_pending *pending);
 

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { CAPACITY_MIN = 16 };
+enum { CAPACITY_MIN = 16, SECONDS = 1 << 30 };
 
 struct ps_coap_repeat {
     uint64_t digest;
@@ -61,12 +61,12 @@ static uint32_t *bucket_of(const struct ps_coap_repeats *repeats, uint64_t diges
 /* Whole seconds, 34 years of them before the bit field turns over. */
 static uint32_t second_of(int64_t now_ms)
 {
-    return (uint32_t)(now_ms / 1000) & ((1u << 30) - 1);
+    return (uint32_t)(now_ms / 1000) & (SECONDS - 1u);
 }
 
 static bool is_old(const struct ps_coap_repeat *repeat, int64_t now_ms)
 {
-    return ((second_of(now_ms) - repeat->second) & ((1u << 30) - 1)) > PS_COAP_EXCHANGE_LIFETIME_S;
+    return ((second_of(now_ms) - repeat->second) & (SECONDS - 1u)) > PS_COAP_EXCHANGE_LIFETIME_S;
 }
 
 static struct ps_coap_repeat *find(const struct ps_coap_repeats *repeats, uint64_t digest,
@@ -153,6 +153,6 @@ void ps_coap_repeats_set(struct ps_coap_repeats *repeats, uint64_t digest, enum 
     if (seen == PS_COAP_SEEN_NEVER || !make_room(repeats, now_ms))
         return;
     append(repeats, &(struct ps_coap_repeat){ .digest = digest,
-                                              .second = second_of(now_ms) & ((1u << 30) - 1),
+                                              .second = second_of(now_ms) & (SECONDS - 1u),
                                               .seen = (unsigned)seen & 3u });
 }

@@ -1,7 +1,7 @@
 /* repeat: which requests were taken already, so that a retransmission is not done again.
  *
- * RFC 7252 4.5 recognises a duplicate by its sender and message id for 247 s. We know one by a keyed
- * 64-bit digest of sender, message id, token, path and payload, because a retransmission is
+ * RFC 7252 4.5 recognises a duplicate by its sender and message id for 247 s. We know one by a
+ * keyed 64-bit digest of sender, message id, token, path and payload, because a retransmission is
  * byte-identical: a device that restarts and counts its message ids from one again is not mistaken
  * for an echo of itself. What is kept is 16 bytes per request, in a ring that grows to
  * PS_COAP_REPEATS_MAX; under more load than that in 247 s the oldest leave earlier.
@@ -10,6 +10,7 @@
 #ifndef PS_TRANSPORT_COAP_REPEAT_H
 #define PS_TRANSPORT_COAP_REPEAT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

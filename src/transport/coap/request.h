@@ -33,7 +33,7 @@ struct ps_coap_span {
 
 struct ps_coap_request {
     enum ps_coap_method method;
-    size_t segment_count; /* of the whole path */
+    size_t segment_count;                                /* of the whole path */
     struct ps_coap_span segments[PS_COAP_SEGMENTS_KEPT]; /* its beginning */
     struct ps_coap_span client_keys, shared_keys;        /* the query, as it came */
 };

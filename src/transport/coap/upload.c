@@ -82,9 +82,8 @@ static enum ps_coap_upload_result forget(struct ps_coap_uploads *uploads, uint64
     return result;
 }
 
-static enum ps_coap_upload_result append(struct ps_coap_uploads *uploads,
-                                         struct ps_coap_upload *upload, const char *data,
-                                         size_t len)
+static enum ps_coap_upload_result
+append(struct ps_coap_uploads *uploads, struct ps_coap_upload *upload, const char *data, size_t len)
 {
     if (upload->body.len + len > uploads->body_bytes_max)
         return forget(uploads, upload->digest, PS_COAP_UPLOAD_TOO_LARGE);

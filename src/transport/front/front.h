@@ -40,8 +40,9 @@ struct ps_front_settings {
  *
  * Returns: PS_OK; PS_EINVAL not an address; PS_EIO it cannot be bound; PS_ENOMEM. `why` tells.
  */
-PS_MUST_CHECK enum ps_status ps_front_start(const struct ps_front_settings *settings,
-                                            struct ps_front **out, struct ps_text *why);
+PS_MUST_CHECK
+enum ps_status ps_front_start(const struct ps_front_settings *settings, struct ps_front **out,
+                              struct ps_text *why);
 /** The port it listens on: the real one if 0 was asked for. Thread: any. */
 uint16_t ps_front_port(const struct ps_front *front);
 /** Stop listening, close what still waits, join the thread. NULL is fine. */

@@ -1,7 +1,8 @@
 /* device_api: telemetry, attributes and attribute requests of devices (device contract, section 8).
  *
  * The token is checked when the header is here, before a body is kept. Parsing and posting happen
- * in the lane's thread; the answer is sent when the message's ack settles, so 200 means committed. */
+ * in the lane's thread; the answer is sent when the message's ack settles, so 200 means committed.
+ */
 #include "transport/http/exchange.h"
 
 #include <stdlib.h>
@@ -36,8 +37,8 @@ static const struct device_path *find_path(struct ps_http_call *call)
         known = true;
     }
     if (known)
-        ps_http_method_not_allowed(call, strcmp(name, "telemetry") == 0 ? "POST, OPTIONS"
-                                                                        : "GET, HEAD, POST, OPTIONS");
+        ps_http_method_not_allowed(
+            call, strcmp(name, "telemetry") == 0 ? "POST, OPTIONS" : "GET, HEAD, POST, OPTIONS");
     else
         ps_http_reply_error(&call->reply, 404, PS_HTTP_NOT_FOUND, "Not found");
     return NULL;
@@ -87,8 +88,8 @@ static void run_uplink(struct ps_http_exchange *exchange)
     /* First suspended, then posted: from here on the ack may settle at any moment. */
     ps_http_exchange_wait(exchange);
     if (exchange->route == PS_HTTP_ROUTE_DEVICE_TELEMETRY)
-        st = ps_device_uplink_telemetry(uplink, exchange->identity, text, body->len,
-                                        &exchange->ack, &why);
+        st = ps_device_uplink_telemetry(uplink, exchange->identity, text, body->len, &exchange->ack,
+                                        &why);
     else
         st = ps_device_uplink_attributes(uplink, exchange->identity, text, body->len,
                                          &exchange->ack, &why);

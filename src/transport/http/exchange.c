@@ -69,8 +69,8 @@ void ps_http_exchange_wait(struct ps_http_exchange *exchange)
 {
     struct ps_http_lane *lane = exchange->lane;
     ps_http_exchange_retain(exchange);
-    exchange->deadline_ms = ps_clock_mono_ms() +
-                            lane->server->settings.services->config->http_request_timeout_ms;
+    exchange->deadline_ms =
+        ps_clock_mono_ms() + lane->server->settings.services->config->http_request_timeout_ms;
     atomic_store(&exchange->phase, PS_HTTP_WAITING);
     /* Suspended before anybody can resume: only what is in the list or posted later can be. */
     MHD_suspend_connection(exchange->connection);

@@ -45,9 +45,9 @@ struct ps_http_exchange {
 
     /* library's thread; `timed_out` is written by who resumes, before */
     enum ps_http_route route;
-    bool started;   /* the header has been looked at */
-    bool discard;   /* the body is read and thrown away */
-    bool running;   /* counted in server->running */
+    bool started; /* the header has been looked at */
+    bool discard; /* the body is read and thrown away */
+    bool running; /* counted in server->running */
     bool timed_out;
     uint64_t body_limit, body_seen, body_charged;
 
@@ -117,7 +117,8 @@ void ps_http_release(struct ps_http *server);
 
 /* --- who answers what; library's thread --- */
 
-/** Header seen, path below /api/v1: sets the route, or the reply if there is nothing to wait for. */
+/** Header seen, path below /api/v1: sets the route, or the reply if there is nothing to wait for.
+ */
 void ps_http_device_route(struct ps_http_exchange *exchange);
 /** Body complete: waits and posts, or sets the reply. */
 void ps_http_device_run(struct ps_http_exchange *exchange);

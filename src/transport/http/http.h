@@ -32,8 +32,9 @@ struct ps_http_settings {
 };
 
 /** Start without sockets. Returns: PS_OK; PS_EIO with `why`; PS_ENOMEM. */
-PS_MUST_CHECK enum ps_status ps_http_start(const struct ps_http_settings *settings,
-                                           struct ps_http **out, struct ps_text *why);
+PS_MUST_CHECK
+enum ps_status ps_http_start(const struct ps_http_settings *settings, struct ps_http **out,
+                             struct ps_text *why);
 
 /** Take a connected, non-blocking socket with all its bytes unread; closes it if that fails.
  *  `http` is a struct ps_http. Thread: any (the front door's). */

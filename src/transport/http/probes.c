@@ -40,7 +40,8 @@ bool ps_http_probe(struct ps_http_exchange *exchange)
     struct ps_http_call *call = &exchange->call;
 
     for (size_t i = 0; i < sizeof probes / sizeof probes[0]; i++) {
-        if (call->target.segment_count != 1 || strcmp(call->target.segments[0], probes[i].name) != 0)
+        if (call->target.segment_count != 1 ||
+            strcmp(call->target.segments[0], probes[i].name) != 0)
             continue;
         if (call->method == PS_HTTP_GET)
             probes[i].answer(exchange);

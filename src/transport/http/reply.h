@@ -28,11 +28,11 @@ enum { PS_HTTP_ALLOW_SIZE = 48 };
 /* Zeroed is not an answer yet (status 0). */
 struct ps_http_reply {
     unsigned status;
-    const char *content_type; /* of constant life; NULL: no body, or none is told */
-    struct ps_buf body;       /* owned */
+    const char *content_type;       /* of constant life; NULL: no body, or none is told */
+    struct ps_buf body;             /* owned */
     char allow[PS_HTTP_ALLOW_SIZE]; /* with 405: the methods there are; "": not told */
-    bool retry_after;         /* tells the client to try again in a second */
-    bool close;               /* ends the connection */
+    bool retry_after;               /* tells the client to try again in a second */
+    bool close;                     /* ends the connection */
 };
 
 void ps_http_reply_deinit(struct ps_http_reply *reply);

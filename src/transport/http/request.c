@@ -16,8 +16,8 @@
 #include "transport/services.h"
 
 enum {
-    DRAIN_MAX = 64 * 1024 * 1024,        /* unwanted bytes read before the connection is cut */
-    BODIES_MAX = 512 * 1024 * 1024,      /* all bodies in memory together */
+    DRAIN_MAX = 64 * 1024 * 1024,   /* unwanted bytes read before the connection is cut */
+    BODIES_MAX = 512 * 1024 * 1024, /* all bodies in memory together */
 };
 
 static const char all_methods[] = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
@@ -68,8 +68,8 @@ static enum ps_http_method method_parse(const char *text)
         const char *name;
         enum ps_http_method method;
     } methods[] = {
-        { "GET", PS_HTTP_GET },       { "HEAD", PS_HTTP_GET },       { "POST", PS_HTTP_POST },
-        { "PUT", PS_HTTP_PUT },       { "DELETE", PS_HTTP_DELETE },  { "OPTIONS", PS_HTTP_OPTIONS },
+        { "GET", PS_HTTP_GET }, { "HEAD", PS_HTTP_GET },      { "POST", PS_HTTP_POST },
+        { "PUT", PS_HTTP_PUT }, { "DELETE", PS_HTTP_DELETE }, { "OPTIONS", PS_HTTP_OPTIONS },
     };
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
         if (strcmp(methods[i].name, text) == 0)

@@ -1,4 +1,5 @@
-/* request: the library's callbacks: header, body, end of a request. See server.c for who sets them. */
+/* request: the library's callbacks: header, body, end of a request. See server.c for who sets them.
+ */
 #ifndef PS_TRANSPORT_HTTP_REQUEST_H
 #define PS_TRANSPORT_HTTP_REQUEST_H
 

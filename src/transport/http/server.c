@@ -67,15 +67,12 @@ static struct MHD_Daemon *daemon_start(struct ps_http_lane *lane)
             MHD_USE_ITC | MHD_USE_ERROR_LOG,
         0, NULL, NULL, ps_http_on_request, lane,
         /* first, so that it also hears about the others */
-        MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,
-        MHD_OPTION_URI_LOG_CALLBACK, ps_http_on_request_line, lane,
-        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
-        MHD_OPTION_NOTIFY_COMPLETED, ps_http_on_completed, lane,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, lane,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->http_connections_max,
+        MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_URI_LOG_CALLBACK,
+        ps_http_on_request_line, lane, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, ps_http_on_completed, lane, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, lane, MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->http_connections_max,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-        MHD_OPTION_CONNECTION_TIMEOUT, timeout_s,
-        MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_TIMEOUT, timeout_s, MHD_OPTION_END);
 }
 
 /* --- the deadlines --- */

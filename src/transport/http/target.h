@@ -36,8 +36,9 @@ struct ps_http_target {
  *          zero: `why` says what; PS_ELIMIT too many parameters; PS_ENOMEM.
  * Thread: any
  */
-PS_MUST_CHECK enum ps_status ps_http_target_parse(const char *text, struct ps_http_target *out,
-                                                  struct ps_text *why);
+PS_MUST_CHECK
+enum ps_status ps_http_target_parse(const char *text, struct ps_http_target *out,
+                                    struct ps_text *why);
 void ps_http_target_deinit(struct ps_http_target *target);
 
 /** The first value of a parameter, or NULL if it is absent. */

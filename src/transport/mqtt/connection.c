@@ -310,10 +310,13 @@ void ps_mqtt_connection_publish(struct ps_mqtt_connection *conn, const char *top
     size_t limit = (size_t)conn->lane->services->config->mqtt_output_bytes_max;
     size_t size = ps_mqtt_publish_size(conn->level, &publish);
     bool counted = publish.qos && conn->level == PS_MQTT_5;
-    if (conn->state != PS_MQTT_OPEN || !ps_buf_ok(payload) ||
-        size > conn->maximum_packet_size || conn->out.len + size > limit ||
+    bool too_slow = conn->state == PS_MQTT_OPEN && conn->out.len + size > limit;
+    if (conn->state != PS_MQTT_OPEN || too_slow || !ps_buf_ok(payload) ||
+        size > conn->maximum_packet_size ||
         (counted && conn->downlinks_in_flight >= conn->receive_maximum)) {
         count(conn, PS_METRIC_MQTT_DOWNLINKS_DROPPED, 1);
+        if (too_slow)
+            ps_mqtt_connection_close(conn, PS_MQTT_QUOTA_EXCEEDED);
         return;
     }
     if (publish.qos) {

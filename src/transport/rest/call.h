@@ -27,8 +27,8 @@ struct ps_rest_call {
     const struct ps_services *services;
     struct ps_db *db; /* the reader's connection */
     struct ps_http_call *http;
-    struct ps_http_reply *reply; /* of `http` */
-    struct ps_jwt_claims claims; /* zeroed on routes for anybody */
+    struct ps_http_reply *reply;          /* of `http` */
+    struct ps_jwt_claims claims;          /* zeroed on routes for anybody */
     const struct ps_principal *principal; /* of the claims */
     const char *captures[PS_REST_CAPTURES_MAX];
 };

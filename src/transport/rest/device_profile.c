@@ -100,8 +100,7 @@ void ps_rest_device_profile_info(struct ps_rest_call *call)
 void ps_rest_device_profile_info_default(struct ps_rest_call *call)
 {
     struct ps_device_profile profile;
-    enum ps_status st =
-        ps_device_profile_get_default(call->db, &call->principal->tenant, &profile);
+    enum ps_status st = ps_device_profile_get_default(call->db, &call->principal->tenant, &profile);
     if (!ps_rest_changed(call, st, NULL))
         return;
     put_info(ps_rest_json(call), &profile);

@@ -25,8 +25,8 @@ bool ps_json_in_open(struct ps_json_in *in, struct ps_rest_call *call)
     if (body->len > 0)
         in->root = json_loadb(body->data, body->len, 0, &error);
     if (!json_is_object(in->root)) {
-        ps_rest_bad_request(call, "JSON parse error: %s", in->root ? "an object is expected"
-                                                                   : error.text);
+        ps_rest_bad_request(call, "JSON parse error: %s",
+                            in->root ? "an object is expected" : error.text);
         ps_json_in_close(in);
         return false;
     }

@@ -11,8 +11,9 @@ struct ps_script_cache;
 
 /** Read and parse the stored graph. Returns: PS_OK *out is the caller's; PS_ENOTFOUND; PS_ESTORE;
  *  PS_ENOMEM. */
-PS_MUST_CHECK enum ps_status ps_live_chain_read(struct ps_db *db, struct ps_script_cache *scripts,
-                                                const struct ps_uuid *chain, struct ps_chain **out);
+PS_MUST_CHECK
+enum ps_status ps_live_chain_read(struct ps_db *db, struct ps_script_cache *scripts,
+                                  const struct ps_uuid *chain, struct ps_chain **out);
 
 /**
  * Compile what is stored for a chain and make it live. When saves race, the newest stored version
@@ -22,10 +23,9 @@ PS_MUST_CHECK enum ps_status ps_live_chain_read(struct ps_db *db, struct ps_scri
  *          PS_ENOMEM.
  * Thread:  reader, after the save's commit.
  */
-PS_MUST_CHECK enum ps_status ps_live_chain_publish(struct ps_db *db,
-                                                   struct ps_script_cache *scripts,
-                                                   struct ps_chains *chains,
-                                                   const struct ps_uuid *tenant,
-                                                   const struct ps_uuid *chain);
+PS_MUST_CHECK
+enum ps_status ps_live_chain_publish(struct ps_db *db, struct ps_script_cache *scripts,
+                                     struct ps_chains *chains, const struct ps_uuid *tenant,
+                                     const struct ps_uuid *chain);
 
 #endif

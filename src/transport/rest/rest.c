@@ -50,15 +50,14 @@ static bool authenticate(struct ps_rest_call *call)
         return false;
     }
     const char *token = header + scheme_len;
-    enum ps_status st = ps_jwt_verify(&call->rest->jwt, token, strlen(token), ps_clock_now_ms(),
-                                      &call->claims);
+    enum ps_status st =
+        ps_jwt_verify(&call->rest->jwt, token, strlen(token), ps_clock_now_ms(), &call->claims);
     if (st == PS_ENOMEM) {
         ps_http_reply_failure(call->reply, st, NULL);
         return false;
     }
     if (st == PS_EAUTH || st == PS_ETIMEOUT ||
-        (st == PS_OK &&
-         ps_session_registry_is_revoked(call->services->sessions, &call->claims))) {
+        (st == PS_OK && ps_session_registry_is_revoked(call->services->sessions, &call->claims))) {
         unauthenticated(call, PS_HTTP_TOKEN_EXPIRED, "Token has expired");
         return false;
     }

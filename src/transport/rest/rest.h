@@ -17,8 +17,8 @@ struct ps_script_cache;
 struct ps_services;
 
 /** @param services  borrowed, outlives it. Returns: PS_OK, PS_ENOMEM. */
-PS_MUST_CHECK enum ps_status ps_rest_create(const struct ps_services *services,
-                                            struct ps_rest **out);
+PS_MUST_CHECK
+enum ps_status ps_rest_create(const struct ps_services *services, struct ps_rest **out);
 void ps_rest_destroy(struct ps_rest *rest); /* NULL is fine; no call may run */
 
 /** Answer a call: fills call->reply. `rest` is a struct ps_rest: fits ps_http_settings.
@@ -31,7 +31,8 @@ void ps_rest_handle(void *rest, struct ps_http_call *call, struct ps_db *db);
  *
  * Returns: PS_OK; PS_ESTORE, PS_ENOMEM.
  */
-PS_MUST_CHECK enum ps_status ps_rest_load_chains(struct ps_db *db, struct ps_script_cache *scripts,
-                                                 struct ps_chains *chains);
+PS_MUST_CHECK
+enum ps_status ps_rest_load_chains(struct ps_db *db, struct ps_script_cache *scripts,
+                                   struct ps_chains *chains);
 
 #endif

@@ -37,12 +37,10 @@ static void allow_text(unsigned methods, char out[PS_HTTP_ALLOW_SIZE])
     snprintf(out + len, PS_HTTP_ALLOW_SIZE - len, "OPTIONS");
 }
 
-enum ps_rest_match ps_rest_route_find(const struct ps_rest_route *routes, size_t count,
-                                      enum ps_http_method method,
-                                      const struct ps_http_target *target,
-                                      const struct ps_rest_route **out,
-                                      const char *captures[PS_REST_CAPTURES_MAX],
-                                      char allow[PS_HTTP_ALLOW_SIZE])
+enum ps_rest_match
+ps_rest_route_find(const struct ps_rest_route *routes, size_t count, enum ps_http_method method,
+                   const struct ps_http_target *target, const struct ps_rest_route **out,
+                   const char *captures[PS_REST_CAPTURES_MAX], char allow[PS_HTTP_ALLOW_SIZE])
 {
     unsigned methods = 0;
     for (size_t i = 0; i < count; i++) {

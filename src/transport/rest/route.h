@@ -46,11 +46,9 @@ enum ps_rest_match {
  * @param captures  FOUND: the segments under the braces, in order; they live as long as `target`
  * @param allow     NO_METHOD: the methods this path has, "GET, HEAD, POST, OPTIONS"
  */
-enum ps_rest_match ps_rest_route_find(const struct ps_rest_route *routes, size_t count,
-                                      enum ps_http_method method,
-                                      const struct ps_http_target *target,
-                                      const struct ps_rest_route **out,
-                                      const char *captures[PS_REST_CAPTURES_MAX],
-                                      char allow[PS_HTTP_ALLOW_SIZE]);
+enum ps_rest_match
+ps_rest_route_find(const struct ps_rest_route *routes, size_t count, enum ps_http_method method,
+                   const struct ps_http_target *target, const struct ps_rest_route **out,
+                   const char *captures[PS_REST_CAPTURES_MAX], char allow[PS_HTTP_ALLOW_SIZE]);
 
 #endif

@@ -90,9 +90,10 @@ static void answer_latest(struct ps_rest_call *call, const struct ps_entity_ref 
 
 static bool parse_aggregate(struct ps_rest_call *call, enum ps_aggregate *out)
 {
-    static const char *const names[] = { [PS_AGG_NONE] = "NONE", [PS_AGG_MIN] = "MIN",
-                                         [PS_AGG_MAX] = "MAX",   [PS_AGG_AVG] = "AVG",
-                                         [PS_AGG_SUM] = "SUM",   [PS_AGG_COUNT] = "COUNT" };
+    static const char *const names[] = {
+        [PS_AGG_NONE] = "NONE", [PS_AGG_MIN] = "MIN", [PS_AGG_MAX] = "MAX",
+        [PS_AGG_AVG] = "AVG",   [PS_AGG_SUM] = "SUM", [PS_AGG_COUNT] = "COUNT"
+    };
     const char *text = ps_rest_param(call, "agg");
     *out = PS_AGG_NONE;
     if (!text || !*text)

@@ -65,8 +65,8 @@ void ps_rest_timeseries_save(struct ps_rest_call *call)
     if (!parse_ttl(call, call->captures[3], &ttl_s) ||
         !ps_rest_find_entity(call, call->captures[0], call->captures[1], PS_WRITE_VALUES, &ref))
         return;
-    enum ps_status st = ps_payload_parse_telemetry(&payload, body_text(call), call->http->body.len,
-                                                   &rules, &why);
+    enum ps_status st =
+        ps_payload_parse_telemetry(&payload, body_text(call), call->http->body.len, &rules, &why);
     if (check_payload(call, st, &why, &payload, "No time series data found in request body!")) {
         st = ps_entity_save_telemetry(call->services->actors, &ref, &payload, ttl_s, &why);
         if (ps_rest_changed(call, st, &why))
@@ -93,8 +93,8 @@ static void save_attributes(struct ps_rest_call *call, const char *type, const c
     }
     if (!ps_rest_find_entity(call, type, id, PS_WRITE_VALUES, &ref))
         return;
-    enum ps_status st = ps_payload_parse_attributes(&payload, body_text(call),
-                                                    call->http->body.len, &rules, &why);
+    enum ps_status st =
+        ps_payload_parse_attributes(&payload, body_text(call), call->http->body.len, &rules, &why);
     if (check_payload(call, st, &why, &payload, "No attributes data found in request body!")) {
         st = ps_entity_save_attributes(call->services->actors, &ref, scope, payload.kvs,
                                        payload.kv_count, &why);
@@ -123,8 +123,8 @@ static void delete_keys(struct ps_rest_call *call, const struct ps_entity_ref *r
     enum ps_status st = PS_ENOMEM;
     if (kvs) {
         for (size_t i = 0; i < keys->count; i++)
-            kvs[i] = (struct ps_kv){ .key = keys->list[i],
-                                     .key_len = (uint32_t)strlen(keys->list[i]) };
+            kvs[i] =
+                (struct ps_kv){ .key = keys->list[i], .key_len = (uint32_t)strlen(keys->list[i]) };
         st = ps_entity_delete_attributes(call->services->actors, ref, scope, kvs, keys->count);
         free(kvs);
     }

@@ -7,7 +7,8 @@
 #include "core/buf.h"
 #include "core/entity/user.h"
 
-/** @param with_state  additionalInfo also tells userCredentialsEnabled, userActivated, lastLoginTs */
+/** @param with_state  additionalInfo also tells userCredentialsEnabled, userActivated, lastLoginTs
+ */
 void ps_rest_put_user(struct ps_buf *buf, const struct ps_user *user, bool with_state);
 
 #endif

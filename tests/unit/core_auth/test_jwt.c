@@ -179,7 +179,8 @@ static void a_changed_token_is_refused(void **state)
     }
     assert_int_equal(verify(pair.access, NOW_MS, &claims), PS_OK);
 
-    char *signature = strrchr(pair.access, '.') + 1; /* well-formed all over: only the key differs */
+    char *signature =
+        strrchr(pair.access, '.') + 1; /* well-formed all over: only the key differs */
     signature[0] = signature[0] == 'A' ? 'B' : 'A';
     assert_int_equal(verify(pair.access, NOW_MS, &claims), PS_EAUTH);
     ps_jwt_pair_deinit(&pair);
@@ -197,7 +198,8 @@ static void a_changed_token_is_refused(void **state)
 }
 
 #define GOOD                                                                                       \
-    "\"sub\":\"a\",\"iss\":\"thingsboard.io\",\"userId\":\"00000000-0000-4000-8000-000000000001\"," \
+    "\"sub\":\"a\",\"iss\":\"thingsboard.io\",\"userId\":\"00000000-0000-4000-8000-"               \
+    "000000000001\","                                                                              \
     "\"sessionId\":\"00000000-0000-7000-8000-000000000002\""
 #define IDS                                                                                        \
     ",\"tenantId\":\"13814000-1dd2-11b2-8080-808080808080\","                                      \
@@ -244,15 +246,23 @@ static void a_signed_token_that_is_not_ours_is_refused(void **state)
 static void garbage_is_malformed(void **state)
 {
     (void)state;
-    static const char *const tokens[] = { "",   ".",      "..",       "abc", "a.b.c", "a.b",
-                                          "e30.e30.e30", "eyJhbGciOiJIUzUxMiJ9..", "\xff.\xff.\xff" };
+    static const char *const tokens[] = { "",
+                                          ".",
+                                          "..",
+                                          "abc",
+                                          "a.b.c",
+                                          "a.b",
+                                          "e30.e30.e30",
+                                          "eyJhbGciOiJIUzUxMiJ9..",
+                                          "\xff.\xff.\xff" };
     struct ps_jwt_claims claims;
     for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++)
         assert_int_equal(verify(tokens[i], NOW_MS, &claims), PS_EPROTO);
     assert_int_equal(ps_jwt_verify(&settings, "a.b\0.c", 6, NOW_MS, &claims), PS_EPROTO);
     char *huge = malloc(PS_JWT_LEN_MAX + 1);
     memset(huge, 'a', PS_JWT_LEN_MAX + 1);
-    assert_int_equal(ps_jwt_verify(&settings, huge, PS_JWT_LEN_MAX + 1, NOW_MS, &claims), PS_EPROTO);
+    assert_int_equal(ps_jwt_verify(&settings, huge, PS_JWT_LEN_MAX + 1, NOW_MS, &claims),
+                     PS_EPROTO);
     free(huge);
 }
 

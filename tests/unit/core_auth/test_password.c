@@ -35,9 +35,14 @@ static void the_same_password_hashes_differently(void **state)
 static void a_damaged_hash_refuses(void **state)
 {
     (void)state;
-    static const char *const hashes[] = { "", "tenant", "$argon2id$", "$argon2id$v=19$m=8,t=1,p=1$",
-                                          "$argon2i$v=19$m=9216,t=4,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAA",
-                                          "$argon2id$v=19$m=99999999999,t=4,p=1$AAAA$AAAA" };
+    static const char *const hashes[] = {
+        "",
+        "tenant",
+        "$argon2id$",
+        "$argon2id$v=19$m=8,t=1,p=1$",
+        "$argon2i$v=19$m=9216,t=4,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAA",
+        "$argon2id$v=19$m=99999999999,t=4,p=1$AAAA$AAAA"
+    };
     for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++)
         assert_int_equal(ps_password_verify(hashes[i], "tenant", 6), PS_EAUTH);
 }

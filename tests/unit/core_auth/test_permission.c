@@ -8,8 +8,14 @@
 
 #include "core/auth/permission.h"
 
-#define ID(n) { .bytes = { [15] = (n) } }
-#define NONE { .bytes = { 0 } }
+#define ID(n)                                                                                      \
+    {                                                                                              \
+        .bytes = { [15] = (n) }                                                                    \
+    }
+#define NONE                                                                                       \
+    {                                                                                              \
+        .bytes = { 0 }                                                                             \
+    }
 
 static const struct ps_principal sysadmin = { PS_SYS_ADMIN, ID(1), NONE, NONE };
 static const struct ps_principal tenant = { PS_TENANT_ADMIN, ID(2), ID(10), NONE };
@@ -20,7 +26,9 @@ static const struct ps_ownership other_tenants = { .tenant = ID(11) };
 static const struct ps_ownership own_customers = { .tenant = ID(10), .customer = ID(20) };
 static const struct ps_ownership other_customers = { .tenant = ID(10), .customer = ID(21) };
 static const struct ps_ownership myself = { .tenant = ID(10), .customer = ID(20), .user = ID(3) };
-static const struct ps_ownership colleague = { .tenant = ID(10), .customer = ID(20), .user = ID(4) };
+static const struct ps_ownership colleague = { .tenant = ID(10),
+                                               .customer = ID(20),
+                                               .user = ID(4) };
 static const struct ps_ownership nobodys = { .tenant = NONE };
 
 static const struct permission_case {
@@ -62,8 +70,10 @@ static const struct permission_case {
     { "CU writes values", &customer, PS_RESOURCE_DEVICE, PS_WRITE_VALUES, &own_customers, PS_OK },
     { "CU sends RPC", &customer, PS_RESOURCE_DEVICE, PS_RPC, &own_customers, PS_OK },
     { "CU makes no device", &customer, PS_RESOURCE_DEVICE, PS_CREATE, &own_customers, PS_EDENIED },
-    { "CU deletes no device", &customer, PS_RESOURCE_DEVICE, PS_DELETE, &own_customers, PS_EDENIED },
-    { "CU assigns no device", &customer, PS_RESOURCE_DEVICE, PS_ASSIGN, &own_customers, PS_EDENIED },
+    { "CU deletes no device", &customer, PS_RESOURCE_DEVICE, PS_DELETE, &own_customers,
+      PS_EDENIED },
+    { "CU assigns no device", &customer, PS_RESOURCE_DEVICE, PS_ASSIGN, &own_customers,
+      PS_EDENIED },
     { "CU writes no credentials", &customer, PS_RESOURCE_DEVICE, PS_WRITE_CREDENTIALS,
       &own_customers, PS_EDENIED },
     { "CU may not touch others'", &customer, PS_RESOURCE_DEVICE, PS_READ, &other_customers,

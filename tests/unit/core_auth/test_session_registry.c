@@ -1,4 +1,5 @@
-/* The session registry: a revoked token stays revoked, also after a restart, and nothing else is. */
+/* The session registry: a revoked token stays revoked, also after a restart, and nothing else is.
+ */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -78,7 +79,8 @@ static void it_is_bounded_and_forgets_only_what_has_expired(void **state)
         assert_true(ps_session_registry_is_revoked(registry, &claims));
     }
     /* half of them have expired: room again, the other half still known */
-    assert_int_equal(ps_session_registry_revoke(registry, &one_more, NOW_MS + LIFE_MS + 500), PS_OK);
+    assert_int_equal(ps_session_registry_revoke(registry, &one_more, NOW_MS + LIFE_MS + 500),
+                     PS_OK);
     for (int i = 501; i < 1000; i++) {
         struct ps_jwt_claims claims = { .principal.user = user, .session = sessions[i] };
         assert_true(ps_session_registry_is_revoked(registry, &claims));
@@ -94,15 +96,16 @@ static void a_restart_revives_no_token(void **state)
     struct ps_jwt_claims of_somebody = claims_of(&somebody, NOW_MS);
     struct ps_jwt_claims old = claims_of(&somebody, NOW_MS - LIFE_MS);
     temp_db_init(&temp);
-    assert_int_equal(
-        ps_revocation_store_session(temp.db, &old.session, NOW_MS - LIFE_MS, LIFE_MS), PS_OK);
+    assert_int_equal(ps_revocation_store_session(temp.db, &old.session, NOW_MS - LIFE_MS, LIFE_MS),
+                     PS_OK);
     assert_int_equal(ps_revocation_store_session(temp.db, &of_somebody.session, NOW_MS, LIFE_MS),
                      PS_OK);
     assert_int_equal(ps_revocation_store_session(temp.db, &of_somebody.session, NOW_MS, LIFE_MS),
                      PS_OK);
     assert_int_equal(ps_revocation_store_user(temp.db, &user, NOW_MS - 3, LIFE_MS), PS_OK);
     assert_int_equal(ps_revocation_store_user(temp.db, &user, NOW_MS, LIFE_MS), PS_OK);
-    assert_int_equal(temp_db_number(temp.db, "SELECT count(*) FROM revoked_session"), 1); /* pruned */
+    assert_int_equal(temp_db_number(temp.db, "SELECT count(*) FROM revoked_session"),
+                     1); /* pruned */
     temp_db_reopen(&temp);
     assert_int_equal(ps_session_registry_load(registry, temp.db, NOW_MS + 10), PS_OK);
     assert_true(ps_session_registry_is_revoked(registry, &of_user));

@@ -1,4 +1,5 @@
-/* entity_world: an installed database with one tenant, and the few entities that many tests need. */
+/* entity_world: an installed database with one tenant, and the few entities that many tests need.
+ */
 #ifndef PS_TESTS_ENTITY_WORLD_H
 #define PS_TESTS_ENTITY_WORLD_H
 
@@ -44,8 +45,8 @@ static inline struct ps_uuid world_device(struct entity_world *world, const char
     struct ps_device device = { .tenant = world->tenant, .name = strdup(name) };
     struct ps_credentials credentials = { .type = PS_CREDENTIALS_ACCESS_TOKEN };
     credentials.credentials_id = token ? strdup(token) : NULL;
-    assert_int_equal(
-        ps_device_save(world->db, &device, token ? &credentials : NULL, &world->why), PS_OK);
+    assert_int_equal(ps_device_save(world->db, &device, token ? &credentials : NULL, &world->why),
+                     PS_OK);
     struct ps_uuid id = device.id;
     ps_device_deinit(&device);
     ps_credentials_deinit(&credentials);

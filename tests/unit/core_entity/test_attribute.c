@@ -9,7 +9,10 @@
 #include "core/entity/attribute.h"
 #include "unit/core_entity/entity_world.h"
 
-#define KV(name, ...) { .key = (name), .key_len = sizeof(name) - 1, .value = { __VA_ARGS__ } }
+#define KV(name, ...)                                                                              \
+    {                                                                                              \
+        .key = (name), .key_len = sizeof(name) - 1, .value = { __VA_ARGS__ }                       \
+    }
 
 static const struct ps_kv kvs[] = {
     KV("a false", .type = PS_VALUE_BOOLEAN, .boolean = false),

@@ -21,7 +21,8 @@ static void ids_are_hashed_as_the_contract_says(void **state)
     ps_credentials_basic_id("", "UserName1", id);
     ps_credentials_hash("UserName1", 9, other);
     assert_string_equal(id, other);
-    static const char pem[] = "-----BEGIN CERTIFICATE-----\r\nQUJD\nREVG\n-----END CERTIFICATE-----\n";
+    static const char pem[] =
+        "-----BEGIN CERTIFICATE-----\r\nQUJD\nREVG\n-----END CERTIFICATE-----\n";
     ps_credentials_hash(pem, sizeof pem - 1, id);
     ps_credentials_hash("QUJDREVG", 8, other);
     assert_string_equal(id, other);
@@ -55,9 +56,8 @@ static const struct save_case {
       PS_EEXISTS, "Device credentials are already assigned to another device!" },
     { "neither", PS_CREDENTIALS_MQTT_BASIC, NULL, "{\"clientId\":\"\",\"userName\":null}",
       PS_EINVAL, "Both mqtt client id and user name are empty!" },
-    { "password alone", PS_CREDENTIALS_MQTT_BASIC, NULL,
-      "{\"clientId\":\"c\",\"password\":\"p\"}", PS_EINVAL,
-      "Can't specify mqtt password without user name!" },
+    { "password alone", PS_CREDENTIALS_MQTT_BASIC, NULL, "{\"clientId\":\"c\",\"password\":\"p\"}",
+      PS_EINVAL, "Can't specify mqtt password without user name!" },
     { "not JSON", PS_CREDENTIALS_MQTT_BASIC, NULL, "{", PS_EINVAL,
       "Invalid credentials body for simple mqtt credentials!" },
     { "not an object", PS_CREDENTIALS_MQTT_BASIC, NULL, "[1]", PS_EINVAL,
@@ -65,8 +65,7 @@ static const struct save_case {
     { "no value", PS_CREDENTIALS_MQTT_BASIC, "x", NULL, PS_EINVAL,
       "Device credentials value should be specified!" },
     { "certificate", PS_CREDENTIALS_X509, NULL,
-      "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n", PS_OK,
-      NULL },
+      "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n", PS_OK, NULL },
     { "no certificate", PS_CREDENTIALS_X509, NULL, "\r\n", PS_EINVAL,
       "Device credentials value should be specified!" },
 };

@@ -11,12 +11,20 @@
 static void put(struct entity_world *world, const struct ps_uuid *tenant, const char *error)
 {
     struct ps_dead_letter letter = {
-        .tenant = *tenant, .created_ms = 1000,
+        .tenant = *tenant,
+        .created_ms = 1000,
         .originator = { PS_ENTITY_DEVICE, ps_uuid_random() },
-        .msg_type = "POST_TELEMETRY_REQUEST", .msg_type_len = 22,
-        .data = "\xff\0{}", .data_len = 4, .metadata = "{}", .metadata_len = 2,
-        .error = error, .error_len = strlen(error),
-        .chain = ps_uuid_random(), .node = PS_UUID_NULL, .attempts = 3,
+        .msg_type = "POST_TELEMETRY_REQUEST",
+        .msg_type_len = 22,
+        .data = "\xff\0{}",
+        .data_len = 4,
+        .metadata = "{}",
+        .metadata_len = 2,
+        .error = error,
+        .error_len = strlen(error),
+        .chain = ps_uuid_random(),
+        .node = PS_UUID_NULL,
+        .attempts = 3,
     };
     assert_int_equal(ps_dead_letter_put(world->db, &letter), PS_OK);
 }

@@ -34,28 +34,34 @@ static void a_new_device_is_complete(void **state)
 static void the_profile_is_by_id_else_by_name_else_the_default(void **state)
 {
     struct entity_world *world = *state;
-    struct ps_device_profile profile = { .tenant = world->tenant, .name = strdup("mqtt only"),
+    struct ps_device_profile profile = { .tenant = world->tenant,
+                                         .name = strdup("mqtt only"),
                                          .transport_type = PS_TRANSPORT_MQTT };
     assert_int_equal(ps_device_profile_save(world->db, &profile, &world->why), PS_OK);
-    struct ps_device device = { .tenant = world->tenant, .name = strdup("S1"),
-                                .type = strdup("meter"), .profile = profile.id };
+    struct ps_device device = { .tenant = world->tenant,
+                                .name = strdup("S1"),
+                                .type = strdup("meter"),
+                                .profile = profile.id };
     assert_int_equal(ps_device_save(world->db, &device, NULL, &world->why), PS_OK);
     assert_string_equal(device.type, "mqtt only"); /* the id wins */
     assert_non_null(strstr(device.device_data, "{\"type\":\"MQTT\"}"));
     ps_device_deinit(&device);
-    device = (struct ps_device){ .tenant = world->tenant, .name = strdup("S2"),
+    device = (struct ps_device){ .tenant = world->tenant,
+                                 .name = strdup("S2"),
                                  .type = strdup("meter") };
     assert_int_equal(ps_device_save(world->db, &device, NULL, &world->why), PS_OK);
     assert_string_equal(device.type, "meter");
     struct ps_uuid made = device.profile;
     ps_device_deinit(&device);
-    device = (struct ps_device){ .tenant = world->tenant, .name = strdup("S3"),
+    device = (struct ps_device){ .tenant = world->tenant,
+                                 .name = strdup("S3"),
                                  .type = strdup("meter") };
     assert_int_equal(ps_device_save(world->db, &device, NULL, &world->why), PS_OK);
     assert_true(ps_uuid_equal(&device.profile, &made)); /* made once */
     ps_device_deinit(&device);
 
-    device = (struct ps_device){ .tenant = world->tenant, .name = strdup("S4"),
+    device = (struct ps_device){ .tenant = world->tenant,
+                                 .name = strdup("S4"),
                                  .profile = ps_uuid_random() };
     assert_int_equal(ps_device_save(world->db, &device, NULL, &world->why), PS_EINVAL);
     assert_string_equal(world->why.data, "Device is referencing non existing device profile!");
@@ -71,7 +77,8 @@ static void a_refused_device_leaves_nothing_behind(void **state)
     struct entity_world *world = *state;
     (void)world_device(world, "S1", "S1TOK");
     int64_t profiles = world_count(world, "device_profile");
-    struct ps_device device = { .tenant = world->tenant, .name = strdup("S2"),
+    struct ps_device device = { .tenant = world->tenant,
+                                .name = strdup("S2"),
                                 .type = strdup("new type") };
     struct ps_credentials credentials = { .credentials_id = strdup("S1TOK") };
     assert_int_equal(ps_device_save(world->db, &device, &credentials, &world->why), PS_EEXISTS);
@@ -130,14 +137,17 @@ static void an_identity_holds_what_a_session_needs(void **state)
 {
     struct entity_world *world = *state;
     struct ps_rule_chain root;
-    struct ps_device_profile profile = { .tenant = world->tenant, .name = strdup("gateways"),
+    struct ps_device_profile profile = { .tenant = world->tenant,
+                                         .name = strdup("gateways"),
                                          .transport_type = PS_TRANSPORT_MQTT };
     assert_int_equal(ps_rule_chain_get_root(world->db, &world->tenant, &root), PS_OK);
     profile.default_rule_chain = root.id;
     ps_rule_chain_deinit(&root);
     assert_int_equal(ps_device_profile_save(world->db, &profile, &world->why), PS_OK);
-    struct ps_device device = { .tenant = world->tenant, .name = strdup("G\xc3\xbc"),
-                                .profile = profile.id, .label = strdup("lab"),
+    struct ps_device device = { .tenant = world->tenant,
+                                .name = strdup("G\xc3\xbc"),
+                                .profile = profile.id,
+                                .label = strdup("lab"),
                                 .additional_info = strdup("{\"gateway\":true}") };
     struct ps_credentials credentials = { .credentials_id = strdup("TOK") };
     device.customer = world_customer(world, "Customer");
@@ -172,9 +182,8 @@ static void an_identity_holds_what_a_session_needs(void **state)
     ps_device_identity_release(NULL);
     static const char *const unknown[] = { "tok", "TOK ", "TO", "" };
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
-        assert_int_equal(
-            ps_credentials_find(world->db, unknown[i], strlen(unknown[i]), &by_token),
-            PS_ENOTFOUND);
+        assert_int_equal(ps_credentials_find(world->db, unknown[i], strlen(unknown[i]), &by_token),
+                         PS_ENOTFOUND);
     assert_int_equal(ps_credentials_find(world->db, "TOK\0", 4, &by_token), PS_ENOTFOUND);
     ps_device_deinit(&device);
     ps_credentials_deinit(&credentials);
@@ -187,10 +196,12 @@ static void lists_filter_and_show_infos(void **state)
     struct ps_uuid customer = world_customer(world, "Customer A");
     struct ps_uuid first = world_device(world, "Device 1", NULL);
     struct ps_uuid second = world_device(world, "Device 2", NULL);
-    struct ps_device third = { .tenant = world->tenant, .name = strdup("Device 3"),
+    struct ps_device third = { .tenant = world->tenant,
+                               .name = strdup("Device 3"),
                                .type = strdup("meter") };
     struct ps_entity_id entity = { PS_ENTITY_DEVICE, second };
-    struct ps_kv active = { .key = "active", .key_len = 6,
+    struct ps_kv active = { .key = "active",
+                            .key_len = 6,
                             .value = { .type = PS_VALUE_BOOLEAN, .boolean = true } };
     bool yes = true, no = false;
     assert_int_equal(ps_device_save(world->db, &third, NULL, &world->why), PS_OK);
@@ -213,13 +224,21 @@ static void lists_filter_and_show_infos(void **state)
         { "active", { .tenant = world->tenant, .active = &yes }, NULL, 1, "Device 2" },
         { "inactive", { .tenant = world->tenant, .active = &no }, NULL, 2, "Device 1" },
         { "search", { .tenant = world->tenant }, "CE 3", 1, "Device 3" },
-        { "search type", { .tenant = world->tenant, .search_infos = true }, "METER", 1,
+        { "search type",
+          { .tenant = world->tenant, .search_infos = true },
+          "METER",
+          1,
           "Device 3" },
-        { "search customer", { .tenant = world->tenant, .search_infos = true }, "omer a", 1,
+        { "search customer",
+          { .tenant = world->tenant, .search_infos = true },
+          "omer a",
+          1,
           "Device 1" },
         { "all at once",
           { .tenant = world->tenant, .customer = customer, .type = "default", .active = &no },
-          "dev", 1, "Device 1" },
+          "dev",
+          1,
+          "Device 1" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct ps_page_query page = { 10, 0, cases[i].search, "name", false };
@@ -244,6 +263,26 @@ static void lists_filter_and_show_infos(void **state)
     assert_true(info.active);
     ps_device_info_deinit(&info);
     ps_device_deinit(&third);
+}
+
+static void equal_rows_are_in_the_order_of_their_ids(void **state)
+{
+    struct entity_world *world = *state;
+    for (int i = 0; i < 20; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "d%02d", i);
+        (void)world_device(world, name, NULL);
+    }
+    for (int descending = 0; descending < 2; descending++) {
+        struct ps_device_filter filter = { .tenant = world->tenant };
+        struct ps_page_query page = { 100, 0, NULL, "label", descending };
+        struct ps_device_list list;
+        assert_int_equal(ps_device_list(world->db, &filter, &page, &list), PS_OK);
+        assert_int_equal(list.count, 20);
+        for (size_t i = 1; i < list.count; i++)
+            assert_true(memcmp(&list.items[i - 1].device.id, &list.items[i].device.id, 16) < 0);
+        ps_device_list_deinit(&list);
+    }
 }
 
 static void a_deleted_device_leaves_only_its_journal(void **state)
@@ -298,6 +337,7 @@ int main(void)
         WORLD_TEST(an_update_replaces_and_checks_the_version),
         WORLD_TEST(an_identity_holds_what_a_session_needs),
         WORLD_TEST(lists_filter_and_show_infos),
+        WORLD_TEST(equal_rows_are_in_the_order_of_their_ids),
         WORLD_TEST(a_deleted_device_leaves_only_its_journal),
         WORLD_TEST(a_device_is_assigned_within_its_tenant),
     };

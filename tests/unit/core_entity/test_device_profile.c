@@ -17,7 +17,8 @@ static struct ps_device_profile make(struct entity_world *world, const char *nam
 static void what_is_missing_gets_the_default_shape(void **state)
 {
     struct entity_world *world = *state;
-    struct ps_device_profile profile = { .tenant = world->tenant, .name = strdup("coap"),
+    struct ps_device_profile profile = { .tenant = world->tenant,
+                                         .name = strdup("coap"),
                                          .transport_type = PS_TRANSPORT_COAP };
     assert_int_equal(ps_device_profile_save(world->db, &profile, &world->why), PS_OK);
     assert_string_equal(profile.provision_type, "DISABLED");
@@ -84,7 +85,8 @@ static void a_profile_in_use_stays(void **state)
 {
     struct entity_world *world = *state;
     struct ps_device_profile profile = make(world, "a");
-    struct ps_device device = { .tenant = world->tenant, .name = strdup("S1"),
+    struct ps_device device = { .tenant = world->tenant,
+                                .name = strdup("S1"),
                                 .profile = profile.id };
     assert_int_equal(ps_device_save(world->db, &device, NULL, &world->why), PS_OK);
     assert_int_equal(ps_device_profile_delete(world->db, &profile.id, &world->why), PS_EINVAL);

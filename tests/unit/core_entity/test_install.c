@@ -1,4 +1,5 @@
-/* Installation: what the first start makes, with and without demo data, and that it happens once. */
+/* Installation: what the first start makes, with and without demo data, and that it happens once.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,8 +31,8 @@ static void password_is(struct entity_world *world, const char *email, const cha
     assert_int_equal(user.authority, authority);
     assert_true(user.activated);
     assert_int_equal(ps_user_credentials_get(world->db, &user.id, &credentials), PS_OK);
-    assert_int_equal(
-        ps_password_verify(credentials.password_hash, password, strlen(password)), PS_OK);
+    assert_int_equal(ps_password_verify(credentials.password_hash, password, strlen(password)),
+                     PS_OK);
     ps_user_credentials_deinit(&credentials);
     ps_user_deinit(&user);
 }
@@ -103,9 +104,9 @@ static void demo_data_is_what_examples_use(void **state)
     };
     for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
         struct ps_device_identity *identity;
-        assert_int_equal(ps_credentials_find(world->db, devices[i].token, strlen(devices[i].token),
-                                             &identity),
-                         PS_OK);
+        assert_int_equal(
+            ps_credentials_find(world->db, devices[i].token, strlen(devices[i].token), &identity),
+            PS_OK);
         assert_string_equal(identity->name, devices[i].name);
         assert_string_equal(identity->profile_name, devices[i].profile);
         assert_int_equal(ps_uuid_is_null(&identity->customer), !devices[i].assigned);
@@ -166,8 +167,8 @@ static void a_failed_installation_leaves_nothing(void **state)
                      PS_OK);
     assert_int_not_equal(ps_install(world->db, true, password), PS_OK);
     assert_string_equal(password, "");
-    static const char *const tables[] = { "app_user", "tenant", "device", "setting",
-                                          "tenant_profile", "rule_chain" };
+    static const char *const tables[] = { "app_user", "tenant",         "device",
+                                          "setting",  "tenant_profile", "rule_chain" };
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         assert_int_equal(world_count(world, tables[i]), 0);
     assert_int_equal(ps_db_exec(world->db, "DROP TRIGGER broken"), PS_OK);

@@ -20,10 +20,12 @@ static void add_basic(struct entity_world *world, const char *name, const char *
 static void add_on_transport(struct entity_world *world, const char *name, const char *token,
                              enum ps_transport_type transport)
 {
-    struct ps_device_profile profile = { .tenant = world->tenant, .name = strdup(name),
+    struct ps_device_profile profile = { .tenant = world->tenant,
+                                         .name = strdup(name),
                                          .transport_type = transport };
     assert_int_equal(ps_device_profile_save(world->db, &profile, &world->why), PS_OK);
-    struct ps_device device = { .tenant = world->tenant, .name = strdup(name),
+    struct ps_device device = { .tenant = world->tenant,
+                                .name = strdup(name),
                                 .profile = profile.id };
     struct ps_credentials credentials = { .credentials_id = strdup(token) };
     assert_int_equal(ps_device_save(world->db, &device, &credentials, &world->why), PS_OK);
@@ -42,14 +44,20 @@ static int setup(void **state)
     add_basic(world, "user+pw", "{\"userName\":\"userpw\",\"password\":\"secret\"}");
     add_basic(world, "all", "{\"clientId\":\"c\",\"userName\":\"u\",\"password\":\"p\"}");
     add_basic(world, "client+user", "{\"clientId\":\"c2\",\"userName\":\"u2\",\"password\":\"\"}");
+    add_basic(world, "shadow", "{\"clientId\":\"c3\",\"userName\":\"TOK\",\"password\":\"p\"}");
     add_on_transport(world, "coap device", "COAPTOK", PS_TRANSPORT_COAP);
     add_on_transport(world, "mqtt device", "MQTTTOK", PS_TRANSPORT_MQTT);
     return 0;
 }
 
-enum { ACCEPTED = PS_LOGIN_ACCEPTED, PROVISION = PS_LOGIN_REFUSED_PROVISION,
-       CREDENTIALS = PS_LOGIN_REFUSED_CREDENTIALS, CLIENT_ID = PS_LOGIN_REFUSED_CLIENT_ID,
-       NOTHING = PS_LOGIN_REFUSED_NOTHING_GIVEN, UNAVAILABLE = PS_LOGIN_REFUSED_UNAVAILABLE };
+enum {
+    ACCEPTED = PS_LOGIN_ACCEPTED,
+    PROVISION = PS_LOGIN_REFUSED_PROVISION,
+    CREDENTIALS = PS_LOGIN_REFUSED_CREDENTIALS,
+    CLIENT_ID = PS_LOGIN_REFUSED_CLIENT_ID,
+    NOTHING = PS_LOGIN_REFUSED_NOTHING_GIVEN,
+    UNAVAILABLE = PS_LOGIN_REFUSED_UNAVAILABLE
+};
 
 /* NULL = not present */
 static const struct login_case {
@@ -85,6 +93,11 @@ static const struct login_case {
     { "all three, wrong client id", "d", "u", "p", CREDENTIALS, NULL },
     { "the joint in another place", "c|u", NULL, "p", CREDENTIALS, NULL },
     { "the joint in another place, no password", "c|u", NULL, NULL, CLIENT_ID, NULL },
+    { "a user name that is also a token", "c3", "TOK", "p", ACCEPTED, "shadow" },
+    { "with a wrong password it does not fall back", "c3", "TOK", "q", CREDENTIALS, NULL },
+    { "from another client id it is the token", "c4", "TOK", "q", ACCEPTED, "token" },
+    { "a hash as user name", "cid",
+      "4c2756bd9fdd0c5f05a40e9397a31242a4be260b5534ecf37d73c48bd381b967", NULL, CREDENTIALS, NULL },
     { "empty stored password is none", "c2", "u2", "x", ACCEPTED, "client+user" },
 
     { "nothing", NULL, NULL, NULL, NOTHING, NULL },

@@ -88,9 +88,14 @@ static void a_save_updates_inserts_and_deletes(void **state)
     struct ps_rule_connection connections[] = {
         { 1, 2, "Z" }, { 1, 2, "A" }, { 0, 1, "True" }, { 1, 2, "A" } /* twice is once */
     };
-    struct ps_rule_graph graph = { .chain = id, .first_node = 0, .failure_node = 2, .nodes = nodes,
-                                   .node_count = 3, .connections = connections,
-                                   .connection_count = 4, .notes = "[]" };
+    struct ps_rule_graph graph = { .chain = id,
+                                   .first_node = 0,
+                                   .failure_node = 2,
+                                   .nodes = nodes,
+                                   .node_count = 3,
+                                   .connections = connections,
+                                   .connection_count = 4,
+                                   .notes = "[]" };
     ps_clock_set_for_test(1000, -1);
     assert_int_equal(ps_rule_graph_save(world->db, &graph, &world->why), PS_OK);
     struct ps_rule_graph first = load(world, &id);
@@ -104,13 +109,21 @@ static void a_save_updates_inserts_and_deletes(void **state)
 
     /* b stays and is renamed, a and c go, d comes and is sent before b */
     struct ps_rule_node next[2] = { { .type = "t", .name = "d" },
-                                    { .type = "u", .name = "b2", .id = first.nodes[1].id,
-                                      .debug_failures = true, .debug_all_until_ms = 7,
+                                    { .type = "u",
+                                      .name = "b2",
+                                      .id = first.nodes[1].id,
+                                      .debug_failures = true,
+                                      .debug_all_until_ms = 7,
                                       .queue_name = "Main" } };
     struct ps_rule_connection one[] = { { 0, 1, "Success" } };
-    graph = (struct ps_rule_graph){ .chain = id, .version = 2, .first_node = 0,
-                                    .failure_node = PS_RULE_NODE_NONE, .nodes = next,
-                                    .node_count = 2, .connections = one, .connection_count = 1 };
+    graph = (struct ps_rule_graph){ .chain = id,
+                                    .version = 2,
+                                    .first_node = 0,
+                                    .failure_node = PS_RULE_NODE_NONE,
+                                    .nodes = next,
+                                    .node_count = 2,
+                                    .connections = one,
+                                    .connection_count = 1 };
     ps_clock_set_for_test(2000, -1);
     assert_int_equal(ps_rule_graph_save(world->db, &graph, &world->why), PS_OK);
     ps_clock_set_for_test(-1, -1);
@@ -135,14 +148,45 @@ static void a_save_updates_inserts_and_deletes(void **state)
     ps_rule_graph_deinit(&second);
 }
 
+static void connections_are_sorted_by_index_not_by_id(void **state)
+{
+    struct entity_world *world = *state;
+    struct ps_uuid id = make_chain(world, "C");
+    struct ps_rule_node nodes[3] = { { .type = "t", .name = "a" },
+                                     { .type = "t", .name = "b" },
+                                     { .type = "t", .name = "c" } };
+    struct ps_rule_connection connections[] = { { 0, 1, "x" }, { 2, 1, "y" } };
+    struct ps_rule_graph graph = { .chain = id,
+                                   .first_node = 0,
+                                   .failure_node = -1,
+                                   .nodes = nodes,
+                                   .node_count = 3,
+                                   .connections = connections,
+                                   .connection_count = 2 };
+    assert_int_equal(ps_rule_graph_save(world->db, &graph, &world->why), PS_OK);
+    /* as after an import, where ids say nothing about time: now b, c, a */
+    assert_int_equal(ps_db_exec(world->db, "UPDATE rule_node SET created_ms = created_ms + 9"
+                                           " WHERE name = 'a'"),
+                     PS_OK);
+    struct ps_rule_graph back = load(world, &id);
+    assert_string_equal(back.nodes[2].name, "a");
+    assert_int_equal(back.first_node, 2);
+    assert_int_equal(back.connections[0].from, 1);
+    assert_string_equal(back.connections[0].type, "y");
+    assert_int_equal(back.connections[1].from, 2);
+    assert_int_equal(back.connections[1].to, 0);
+    ps_rule_graph_deinit(&back);
+}
+
 static void a_refused_save_changes_nothing(void **state)
 {
     struct entity_world *world = *state;
     struct ps_uuid id = make_chain(world, "C"), root = root_of(world);
     struct ps_rule_graph foreign = load(world, &root);
     struct ps_rule_node node = { .type = "t", .name = "kept" };
-    struct ps_rule_graph graph = { .chain = id, .first_node = 0, .failure_node = -1,
-                                   .nodes = &node, .node_count = 1 };
+    struct ps_rule_graph graph = {
+        .chain = id, .first_node = 0, .failure_node = -1, .nodes = &node, .node_count = 1
+    };
     assert_int_equal(ps_rule_graph_save(world->db, &graph, &world->why), PS_OK);
     struct ps_rule_graph stored = load(world, &id);
     struct ps_uuid own = stored.nodes[0].id;
@@ -159,9 +203,11 @@ static void a_refused_save_changes_nothing(void **state)
     struct ps_rule_connection from_out[] = { { 2, 0, "x" } }, to_out[] = { { 0, 2, "x" } };
     struct ps_rule_connection blank[] = { { 0, 1, " " } }, too_long[] = { { 0, 1, long_type } };
 #define GRAPH(list, count, links, link_count, first, failure, v)                                   \
-    { .chain = id, .version = (v), .first_node = (first), .failure_node = (failure),               \
-      .nodes = (list), .node_count = (count), .connections = (links),                              \
-      .connection_count = (link_count) }
+    {                                                                                              \
+        .chain = id, .version = (v), .first_node = (first), .failure_node = (failure),             \
+        .nodes = (list), .node_count = (count), .connections = (links),                            \
+        .connection_count = (link_count)                                                           \
+    }
     const struct {
         const char *name;
         struct ps_rule_graph graph;
@@ -214,9 +260,13 @@ static void many_nodes_keep_their_order(void **state)
         nodes[i] = (struct ps_rule_node){ .type = "t", .name = names[i] };
         connections[i] = (struct ps_rule_connection){ i, (i + 1) % MANY, "x" };
     }
-    struct ps_rule_graph graph = { .chain = id, .first_node = 499, .failure_node = -1,
-                                   .nodes = nodes, .node_count = MANY,
-                                   .connections = connections, .connection_count = MANY };
+    struct ps_rule_graph graph = { .chain = id,
+                                   .first_node = 499,
+                                   .failure_node = -1,
+                                   .nodes = nodes,
+                                   .node_count = MANY,
+                                   .connections = connections,
+                                   .connection_count = MANY };
     assert_int_equal(ps_rule_graph_save(world->db, &graph, &world->why), PS_OK);
     struct ps_rule_graph back = load(world, &id);
     assert_int_equal(back.node_count, MANY);
@@ -241,7 +291,8 @@ static void there_is_one_root(void **state)
 {
     struct entity_world *world = *state;
     struct ps_uuid old = root_of(world), id = make_chain(world, "C");
-    struct ps_rule_chain chain = { .tenant = world->tenant, .name = strdup("second root"),
+    struct ps_rule_chain chain = { .tenant = world->tenant,
+                                   .name = strdup("second root"),
                                    .root = true };
     assert_int_equal(ps_rule_chain_save(world->db, &chain, &world->why), PS_EINVAL);
     assert_string_equal(world->why.data,
@@ -260,7 +311,7 @@ static void there_is_one_root(void **state)
     assert_int_equal(ps_rule_chain_set_root(world->db, &unknown), PS_ENOTFOUND);
     assert_int_equal(ps_rule_chain_get(world->db, &id, &chain), PS_OK);
     assert_int_equal(chain.version, 2); /* the second call changed nothing */
-    chain.root = false; /* saving cannot leave the tenant without one */
+    chain.root = false;                 /* saving cannot leave the tenant without one */
     assert_int_equal(ps_rule_chain_save(world->db, &chain, &world->why), PS_OK);
     assert_true(chain.root);
     chain.version = 1;
@@ -276,7 +327,8 @@ static void a_chain_in_use_is_not_deleted(void **state)
     struct entity_world *world = *state;
     struct ps_uuid root = root_of(world), used = make_chain(world, "used"),
                    target = make_chain(world, "target"), caller = make_chain(world, "caller");
-    struct ps_device_profile profile = { .tenant = world->tenant, .name = strdup("p"),
+    struct ps_device_profile profile = { .tenant = world->tenant,
+                                         .name = strdup("p"),
                                          .default_rule_chain = used };
     char configuration[80], text[PS_UUID_TEXT_SIZE];
     assert_int_equal(ps_device_profile_save(world->db, &profile, &world->why), PS_OK);
@@ -285,10 +337,12 @@ static void a_chain_in_use_is_not_deleted(void **state)
     assert_int_equal(ps_rule_chain_delete(world->db, &used, true, &world->why), PS_EDENIED);
     ps_uuid_format(&target, text);
     snprintf(configuration, sizeof configuration, "{\"ruleChainId\":\"%s\"}", text);
-    struct ps_rule_node node = { .type = "flow.rule_chain", .name = "go",
+    struct ps_rule_node node = { .type = "flow.rule_chain",
+                                 .name = "go",
                                  .configuration = configuration };
-    struct ps_rule_graph graph = { .chain = caller, .first_node = 0, .failure_node = -1,
-                                   .nodes = &node, .node_count = 1 };
+    struct ps_rule_graph graph = {
+        .chain = caller, .first_node = 0, .failure_node = -1, .nodes = &node, .node_count = 1
+    };
     assert_int_equal(ps_rule_graph_save(world->db, &graph, &world->why), PS_OK);
     assert_int_equal(ps_rule_chain_delete(world->db, &target, false, &world->why), PS_ECONFLICT);
     assert_string_equal(world->why.data, "Rule chain is used by other rule chains: caller");
@@ -327,6 +381,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WORLD_TEST(the_default_graph_is_the_contracts),
         WORLD_TEST(a_save_updates_inserts_and_deletes),
+        WORLD_TEST(connections_are_sorted_by_index_not_by_id),
         WORLD_TEST(a_refused_save_changes_nothing),
         WORLD_TEST(many_nodes_keep_their_order),
         WORLD_TEST(there_is_one_root),

@@ -25,8 +25,9 @@ static void an_address_is_well_formed_and_unique(void **state)
 {
     struct entity_world *world = *state;
     static const char *const good[] = { "a@b.org", "A@b.org", "first.last+tag@sub.example.com" };
-    static const char *const bad[] = { "a", "@b.org", "a@", "a@b", "a b@c.org", "a@b..org",
-                                       "a@.org", "a@b.org.", "a@@b.org", "a@b_c.org", "<a@b.org>" };
+    static const char *const bad[] = { "a",         "@b.org",    "a@",       "a@b",
+                                       "a b@c.org", "a@b..org",  "a@.org",   "a@b.org.",
+                                       "a@@b.org",  "a@b_c.org", "<a@b.org>" };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_int_equal(save(world, PS_TENANT_ADMIN, &world->tenant, &PS_UUID_NULL, good[i], NULL),
                          PS_OK);
@@ -40,8 +41,7 @@ static void an_address_is_well_formed_and_unique(void **state)
     struct ps_uuid other = world_tenant(world, "Other");
     assert_int_equal(save(world, PS_TENANT_ADMIN, &other, &PS_UUID_NULL, "a@b.org", NULL),
                      PS_EEXISTS);
-    assert_string_equal(world->why.data,
-                        "User with email 'a@b.org' already present in database!");
+    assert_string_equal(world->why.data, "User with email 'a@b.org' already present in database!");
     assert_int_equal(world_count(world, "user_credentials"), 4);
 }
 
@@ -69,9 +69,9 @@ static void everybody_has_the_place_of_their_authority(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char email[32];
         snprintf(email, sizeof email, "u%zu@example.org", i);
-        assert_int_equal(save(world, cases[i].authority, cases[i].tenant, cases[i].customer, email,
-                              NULL),
-                         cases[i].want);
+        assert_int_equal(
+            save(world, cases[i].authority, cases[i].tenant, cases[i].customer, email, NULL),
+            cases[i].want);
     }
 }
 
@@ -185,8 +185,8 @@ static void the_last_administrator_remains(void **state)
                      PS_OK);
     assert_int_equal(ps_user_delete(world->db, &first, &world->why), PS_EINVAL);
     assert_string_equal(world->why.data, "At least one tenant administrator must remain!");
-    assert_int_equal(save(world, PS_TENANT_ADMIN, &world->tenant, &PS_UUID_NULL, "b@b.org", &second),
-                     PS_OK);
+    assert_int_equal(
+        save(world, PS_TENANT_ADMIN, &world->tenant, &PS_UUID_NULL, "b@b.org", &second), PS_OK);
     assert_int_equal(ps_user_delete(world->db, &first, &world->why), PS_OK);
     assert_int_equal(ps_user_delete(world->db, &first, &world->why), PS_ENOTFOUND);
     assert_int_equal(ps_user_delete(world->db, &second, &world->why), PS_EINVAL);

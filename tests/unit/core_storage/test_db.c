@@ -1,4 +1,5 @@
-/* The seam: values come back as they went in, failures have their status, transactions are whole. */
+/* The seam: values come back as they went in, failures have their status, transactions are whole.
+ */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -251,9 +252,14 @@ static void lower_knows_more_than_ascii(void **state)
 {
     struct temp_db *temp = *state;
     static const char *const pairs[][2] = {
-        { "ABCxyz09", "abcxyz09" }, { "KÜCHE Äß", "küche äß" }, { "ТЕПЛО", "тепло" },
-        { "ΔΣ", "δσ" },             { "ȺȾ", "ⱥⱦ" },             { "\xE2\x84\xAA", "k" },
-        { "\xff\xc3", "\xff\xc3" }, { "", "" },
+        { "ABCxyz09", "abcxyz09" },
+        { "KÜCHE Äß", "küche äß" },
+        { "ТЕПЛО", "тепло" },
+        { "ΔΣ", "δσ" },
+        { "ȺȾ", "ⱥⱦ" },
+        { "\xE2\x84\xAA", "k" },
+        { "\xff\xc3", "\xff\xc3" },
+        { "", "" },
     };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         struct ps_stmt *stmt = prepared(temp->db, "SELECT lower(?) = ?");

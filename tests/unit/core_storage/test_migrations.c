@@ -56,10 +56,10 @@ static void an_empty_file_gets_the_whole_schema(void **state)
     assert_int_equal(ps_db_migrate(temp->db, temp->path, &why), PS_OK);
     assert_int_equal(version_of(temp->db), PS_SCHEMA[PS_SCHEMA_COUNT - 1].version);
     static const char *const tables[] = {
-        "journal",        "series",           "attribute",     "dead_letter",
-        "tenant",         "tenant_profile",   "app_user",      "user_credentials",
-        "customer",       "device_profile",   "device",        "device_credentials",
-        "rule_chain",     "rule_node",        "setting",       "rule_connection",
+        "journal",         "series",         "attribute", "dead_letter",
+        "tenant",          "tenant_profile", "app_user",  "user_credentials",
+        "customer",        "device_profile", "device",    "device_credentials",
+        "rule_chain",      "rule_node",      "setting",   "rule_connection",
         "revoked_session", "revoked_user",
     };
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
@@ -125,8 +125,8 @@ static void a_step_that_fails_leaves_the_file_as_it_was(void **state)
     assert_non_null(strstr(why.data, "nothing was changed"));
     assert_non_null(strstr(why.data, "nowhere"));
     assert_int_equal(version_of(temp->db), 1);
-    assert_int_equal(temp_db_number(temp->db, "SELECT count(*) FROM sqlite_master WHERE name = 'b'"),
-                     0);
+    assert_int_equal(
+        temp_db_number(temp->db, "SELECT count(*) FROM sqlite_master WHERE name = 'b'"), 0);
     assert_int_equal(ps_migrations_apply(temp->db, temp->path, steps, 3, &why), PS_OK);
 }
 
@@ -135,7 +135,8 @@ static void no_copy_means_no_migration(void **state)
     struct temp_db *temp = *state;
     struct ps_text why = { { 0 } };
     assert_int_equal(ps_migrations_apply(temp->db, temp->path, steps, 1, &why), PS_OK);
-    assert_int_not_equal(ps_migrations_apply(temp->db, "/nowhere/at/all.db", steps, 3, &why), PS_OK);
+    assert_int_not_equal(ps_migrations_apply(temp->db, "/nowhere/at/all.db", steps, 3, &why),
+                         PS_OK);
     assert_non_null(strstr(why.data, "copy"));
     assert_int_equal(version_of(temp->db), 1);
 }
@@ -165,14 +166,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        TEST(an_empty_file_gets_the_whole_schema),
-        TEST(steps_of_the_program_have_no_gaps),
-        TEST(every_older_version_reaches_the_latest),
-        TEST(a_copy_of_the_old_file_is_kept),
-        TEST(a_step_that_fails_leaves_the_file_as_it_was),
-        TEST(no_copy_means_no_migration),
-        TEST(a_newer_file_is_refused_with_both_versions),
-        TEST(somebody_elses_database_is_refused),
+        TEST(an_empty_file_gets_the_whole_schema),         TEST(steps_of_the_program_have_no_gaps),
+        TEST(every_older_version_reaches_the_latest),      TEST(a_copy_of_the_old_file_is_kept),
+        TEST(a_step_that_fails_leaves_the_file_as_it_was), TEST(no_copy_means_no_migration),
+        TEST(a_newer_file_is_refused_with_both_versions),  TEST(somebody_elses_database_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

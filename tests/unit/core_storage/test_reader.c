@@ -1,4 +1,5 @@
-/* The reader pool: jobs run in order, a full queue is an answer, stopping finishes what is queued. */
+/* The reader pool: jobs run in order, a full queue is an answer, stopping finishes what is queued.
+ */
 #include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -53,6 +53,10 @@ static const struct complaint_case {
     { "V5 cycle away from the first node",
       "{firstNodeIndex:0,nodes:[{nop:'A'},{nop:'B'},{nop:'C'}],links:'1 Success 2;2 Success 1'}",
       true, PS_CHAIN_CYCLE, 1, 0, "", "Can't create circling relations in rule chain." },
+    { "V5 cycle behind the first node",
+      "{firstNodeIndex:0,nodes:[{nop:'A'},{nop:'B'},{nop:'C'}],links:'0 Success 1;1 Success 2;"
+      "2 Success 1'}",
+      true, PS_CHAIN_CYCLE, 1, 0, "", "Can't create circling relations in rule chain." },
     { "V7 unknown type", ONE("{type:'filter.magic',name:'N'}"), true, PS_CHAIN_NODE_TYPE, 0, 0,
       "type", "unknown node type 'filter.magic'" },
     { "V7 no type", ONE("{name:'N'}"), true, PS_CHAIN_NODE_TYPE, 0, 0, "type", "unknown" },

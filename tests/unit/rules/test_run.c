@@ -142,6 +142,7 @@ static void told_failure_without_connection_fails(void **state)
 
 #define ID_A "61616161-6161-6161-6161-616161616161"
 #define ID_B "62626262-6262-6262-6262-626262626262"
+#define ID_C "63636363-6363-6363-6363-636363636363"
 
 static void output_comes_back_as_relation_of_the_caller(void **state)
 {
@@ -162,6 +163,44 @@ static void output_comes_back_as_relation_of_the_caller(void **state)
     check(&w, PS_RUN_DONE, "Call F Low Low Dead end ", "");
     world_run(&w, 'b', TELEMETRY, "{t:19}", NULL); /* entered directly: nobody to return to */
     check(&w, PS_RUN_DONE, "F Low Dead end ", "");
+    world_deinit(&w);
+}
+
+static void outputs_return_through_every_level(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    world_put(&w, 'a',
+              "{firstNodeIndex:0,nodes:[{type:'flow.rule_chain',name:'To B',configuration:{"
+              "ruleChainId:'" ID_B "'}},{nop:'End'}],links:'0 Outer 1'}");
+    world_put(&w, 'b',
+              "{firstNodeIndex:0,nodes:[{type:'flow.rule_chain',name:'To C',configuration:{"
+              "ruleChainId:'" ID_C "'}},{type:'flow.output',name:'Outer'}],links:'0 Inner 1'}");
+    world_put(&w, 'c', "{firstNodeIndex:0,nodes:[{type:'flow.output',name:'Inner'}]}");
+    world_run(&w, 'a', TELEMETRY, "{t:1}", NULL);
+    check(&w, PS_RUN_DONE, "To B To C Inner Outer End ", "");
+    world_deinit(&w);
+}
+
+static void nested_failure_is_the_nested_chains_own_affair(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    world_put(&w, 'a',
+              "{firstNodeIndex:0,failureNodeIndex:1,nodes:[{type:'flow.rule_chain',name:'To B',"
+              "configuration:{ruleChainId:'" ID_B "'}},{nop:'A failed'}]}");
+    world_put(&w, 'b',
+              "{firstNodeIndex:0,failureNodeIndex:1,nodes:[{type:'sink.kafka',name:'Bad'},"
+              "{nop:'B failed'}]}");
+    world_run(&w, 'a', TELEMETRY, "{t:1}", NULL);
+    check(&w, PS_RUN_DONE, "To B Bad B failed ", "");
+    world_put(&w, 'b', "{firstNodeIndex:0,nodes:[{type:'sink.kafka',name:'Bad'}]}");
+    world_run(&w, 'a', TELEMETRY, "{t:1}", NULL);
+    check(&w, PS_RUN_FAILED, "To B Bad ", "");
+    struct ps_uuid b = world_id('b');
+    assert_true(ps_uuid_equal(&w.outcome.failed_chain, &b));
     world_deinit(&w);
 }
 
@@ -517,6 +556,8 @@ int main(void)
         cmocka_unit_test(chain_failure_node_gets_each_branch_once),
         cmocka_unit_test(told_failure_without_connection_fails),
         cmocka_unit_test(output_comes_back_as_relation_of_the_caller),
+        cmocka_unit_test(outputs_return_through_every_level),
+        cmocka_unit_test(nested_failure_is_the_nested_chains_own_affair),
         cmocka_unit_test(missing_chain_fails_and_is_not_handled),
         cmocka_unit_test(default_chain_of_the_originator_wins_over_the_named_one),
         cmocka_unit_test(loop_over_chains_takes_failure_at_the_second_entry),

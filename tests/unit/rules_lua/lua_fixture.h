@@ -1,4 +1,5 @@
-/* lua_fixture: a cache, a state and messages made from JSON-like tables, for the tests of scripts. */
+/* lua_fixture: a cache, a state and messages made from JSON-like tables, for the tests of scripts.
+ */
 #ifndef PS_TESTS_LUA_FIXTURE_H
 #define PS_TESTS_LUA_FIXTURE_H
 
@@ -23,13 +24,52 @@ struct fixture {
     struct ps_buf text; /* of the latest run_*() */
 };
 
-#define KV_DOUBLE(k, v) { k, sizeof k - 1, { .type = PS_VALUE_DOUBLE, .real = v } }
-#define KV_LONG(k, v) { k, sizeof k - 1, { .type = PS_VALUE_LONG, .integer = v } }
-#define KV_BOOLEAN(k, v) { k, sizeof k - 1, { .type = PS_VALUE_BOOLEAN, .boolean = v } }
-#define KV_STRING(k, v) { k, sizeof k - 1, { .type = PS_VALUE_STRING, .len = sizeof v - 1, .text = v } }
-#define KV_JSON(k, v) { k, sizeof k - 1, { .type = PS_VALUE_JSON, .len = sizeof v - 1, .text = v } }
-#define KV_NULL(k) { k, sizeof k - 1, { .type = PS_VALUE_NULL } }
-#define PAIR(k, v) { k, v, sizeof k - 1, sizeof v - 1 }
+#define KV_DOUBLE(k, v)                                                                            \
+    {                                                                                              \
+        k, sizeof k - 1,                                                                           \
+        {                                                                                          \
+            .type = PS_VALUE_DOUBLE, .real = v                                                     \
+        }                                                                                          \
+    }
+#define KV_LONG(k, v)                                                                              \
+    {                                                                                              \
+        k, sizeof k - 1,                                                                           \
+        {                                                                                          \
+            .type = PS_VALUE_LONG, .integer = v                                                    \
+        }                                                                                          \
+    }
+#define KV_BOOLEAN(k, v)                                                                           \
+    {                                                                                              \
+        k, sizeof k - 1,                                                                           \
+        {                                                                                          \
+            .type = PS_VALUE_BOOLEAN, .boolean = v                                                 \
+        }                                                                                          \
+    }
+#define KV_STRING(k, v)                                                                            \
+    {                                                                                              \
+        k, sizeof k - 1,                                                                           \
+        {                                                                                          \
+            .type = PS_VALUE_STRING, .len = sizeof v - 1, .text = v                                \
+        }                                                                                          \
+    }
+#define KV_JSON(k, v)                                                                              \
+    {                                                                                              \
+        k, sizeof k - 1,                                                                           \
+        {                                                                                          \
+            .type = PS_VALUE_JSON, .len = sizeof v - 1, .text = v                                  \
+        }                                                                                          \
+    }
+#define KV_NULL(k)                                                                                 \
+    {                                                                                              \
+        k, sizeof k - 1,                                                                           \
+        {                                                                                          \
+            .type = PS_VALUE_NULL                                                                  \
+        }                                                                                          \
+    }
+#define PAIR(k, v)                                                                                 \
+    {                                                                                              \
+        k, v, sizeof k - 1, sizeof v - 1                                                           \
+    }
 
 static inline void fixture_init_with(struct fixture *f, const struct ps_lua_limits *limits)
 {
@@ -71,7 +111,8 @@ static inline struct ps_msg *usual_message(void)
         KV_STRING("name", "th"),
         KV_JSON("env", "{\"t\":1,\"list\":[1,null,3],\"gone\":null}"),
     };
-    static const struct ps_pair metadata[] = { PAIR("deviceName", "A"), PAIR("ts", "1700000000000") };
+    static const struct ps_pair metadata[] = { PAIR("deviceName", "A"),
+                                               PAIR("ts", "1700000000000") };
     struct ps_msg_content content = { .type = PS_MSG_POST_TELEMETRY,
                                       .data_kind = PS_DATA_OBJECT,
                                       .kvs = kvs,

@@ -5,8 +5,7 @@
 
 static struct ps_msg *message(const struct ps_kv *kvs, uint32_t count)
 {
-    static const struct ps_pair metadata[] = { PAIR("deviceName", "th-7"),
-                                               PAIR("ss_site", "HEL1"),
+    static const struct ps_pair metadata[] = { PAIR("deviceName", "th-7"), PAIR("ss_site", "HEL1"),
                                                PAIR("ts", "1700000000000") };
     struct ps_msg_content content = { .type = PS_MSG_POST_TELEMETRY,
                                       .data_kind = PS_DATA_OBJECT,
@@ -26,10 +25,10 @@ static void threshold_alarm_with_hysteresis(void **state)
     } steps[] = { { 31.0, "High" }, { 33.5, "High" }, { 27.0, NULL }, { 24.0, "Normal" } };
     struct fixture f;
     fixture_init(&f);
-    struct ps_script_code *code = compile(
-        &f, PS_SCRIPT_SWITCH,
-        "local t = tonumber(msg.temperature)\nif not t then return nil end\n"
-        "if t > 30 then return \"High\" elseif t < 25 then return \"Normal\" end\n");
+    struct ps_script_code *code =
+        compile(&f, PS_SCRIPT_SWITCH,
+                "local t = tonumber(msg.temperature)\nif not t then return nil end\n"
+                "if t > 30 then return \"High\" elseif t < 25 then return \"Normal\" end\n");
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         struct ps_kv kv = KV_DOUBLE("temperature", steps[i].temperature);
         struct ps_msg *msg = message(&kv, 1);
@@ -146,11 +145,11 @@ static void rpc_both_ways(void **state)
     static const char reply[] =
         "if msg.method == \"getTime\" then\n  return { msg = { now = time.now(), tz = \"UTC\" } }\n"
         "end\nreturn { msg = { error = \"unknown method \" .. tostring(msg.method) } }\n";
-    static const char guard[] =
-        "if msg.method ~= \"setSetpoint\" then return true end\n"
-        "local v = tonumber(tbl.get(msg, \"params.value\"))\n"
-        "return v ~= nil and v >= 5 and v <= 30\n";
-    static const struct ps_kv get_time[] = { KV_STRING("method", "getTime"), KV_JSON("params", "{}") };
+    static const char guard[] = "if msg.method ~= \"setSetpoint\" then return true end\n"
+                                "local v = tonumber(tbl.get(msg, \"params.value\"))\n"
+                                "return v ~= nil and v >= 5 and v <= 30\n";
+    static const struct ps_kv get_time[] = { KV_STRING("method", "getTime"),
+                                             KV_JSON("params", "{}") };
     static const struct ps_kv nothing[] = { KV_JSON("params", "{}") };
     static const struct {
         struct ps_kv kvs[2];

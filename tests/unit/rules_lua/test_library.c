@@ -14,14 +14,16 @@ static const struct expression_case {
     { "json.encode({[1]='a',[3]='b'})", "{\"1\":\"a\",\"3\":\"b\"}" },
     { "json.encode({[1.5]=1})", "{\"1.5\":1}" },
     { "json.encode(json.null)", "null" },
-    { "json.encode({a={b=1},l={}},{indent=true})", "{\n  \"a\": {\n    \"b\": 1\n  },\n  \"l\": {}\n}" },
+    { "json.encode({a={b=1},l={}},{indent=true})",
+      "{\n  \"a\": {\n    \"b\": 1\n  },\n  \"l\": {}\n}" },
     { "json.encode({1,2},{indent=true})", "[\n  1,\n  2\n]" },
     { "json.encode('a\"b\\\\c\\n')", "\"a\\\"b\\\\c\\n\"" },
     { "json.decode('{\"a\":null,\"b\":[1,null]}')", "{\"b\":[1,null]}" },
     { "json.decode('null') == json.null", "true" },
     { "json.decode('[]')", "[]" },
     { "json.decode('{}')", "{}" },
-    { "json.decode(' [1 , -2.5e1,\"\\\\u00e4\\\\ud83d\\\\ude00\\\\/\"] ')", "[1,-25.0,\"\303\244\360\237\230\200/\"]" },
+    { "json.decode(' [1 , -2.5e1,\"\\\\u00e4\\\\ud83d\\\\ude00\\\\/\"] ')",
+      "[1,-25.0,\"\303\244\360\237\230\200/\"]" },
     { "json.decode('{\"a\":1,\"a\":2}').a", "2" },
     { "math.type(json.decode('9223372036854775807'))", "integer" },
     { "math.type(json.decode('9223372036854775808'))", "float" },
@@ -48,9 +50,9 @@ static const struct expression_case {
     { "time.parse('2023-318', '%Y-%j')", "1699920000000" },
     { "select('#', time.parse('2023-02-30')) .. tostring((time.parse('2023-02-30')))", "2nil" },
     { "select(2, time.parse('soon'))", "not a time of this format" },
-    { "time.parts(1700000000123)",
-      "{\"day\":14,\"hour\":22,\"min\":13,\"month\":11,\"ms\":123,\"sec\":20,\"wday\":2,\"yday\":318,"
-      "\"year\":2023}" },
+    { "time.parts(1700000000123)", "{\"day\":14,\"hour\":22,\"min\":13,\"month\":11,\"ms\":123,"
+                                   "\"sec\":20,\"wday\":2,\"yday\":318,"
+                                   "\"year\":2023}" },
     { "time.parts(1700000000123, '+02:00').day", "15" },
     { "time.iso(time.start_of(1700000000123, 'hour'))", "2023-11-14T22:00:00Z" },
     { "time.iso(time.start_of(1700000000123, 'day'))", "2023-11-14T00:00:00Z" },
@@ -179,7 +181,8 @@ static const struct expression_case {
     { "tostring(1.5) .. tostring(2) .. tostring(nil) .. tostring(true)", "1.52niltrue" },
     { "tostring(setmetatable({}, {__tostring = function() return 'mine' end}))", "mine" },
     { "string.format('%s %d %5.1f %q %%', {}, 3, 2.25, 'x')", "table 3   2.2 \"x\" %" },
-    { "string.format('%s', setmetatable({}, {__tostring = function() return 'mine' end}))", "mine" },
+    { "string.format('%s', setmetatable({}, {__tostring = function() return 'mine' end}))",
+      "mine" },
     { "string.rep('ab', 3, '-')", "ab-ab-ab" },
     { "string.rep('', 1000000000)", "" },
     { "('x'):rep(0) .. ('x'):rep(-1)", "" },
@@ -201,7 +204,8 @@ static const struct expression_case {
     { "table.pack(1, nil, 3).n", "3" },
     { "select('#', table.unpack({1, 2, nil, 4}, 1, 4))", "4" },
     { "(function() local t = {3,1,2,5,4} table.sort(t) return t end)()", "[1,2,3,4,5]" },
-    { "(function() local t = {3,1,2} table.sort(t, function(a, b) return a > b end) return t end)()",
+    { "(function() local t = {3,1,2} table.sort(t, function(a, b) return a > b end) return t "
+      "end)()",
       "[3,2,1]" },
     { "(function() local t = {'b','a','c'} table.sort(t) return t end)()", "[\"a\",\"b\",\"c\"]" },
     { "rawlen({1,2}) .. rawlen('abc')", "23" },
@@ -214,7 +218,8 @@ static const struct expression_case {
     { "(function() local t = {} for k, v in pairs(setmetatable({}, {__pairs = function() return "
       "next, {z=1} end})) do t[k] = v end return t end)()",
       "{\"z\":1}" },
-    { "(function() local n = 0 for k in pairs(math) do n = n + 1 end return n > 20 end)()", "true" },
+    { "(function() local n = 0 for k in pairs(math) do n = n + 1 end return n > 20 end)()",
+      "true" },
     { "math.randomseed == nil and math.random() < 1", "true" },
     { "select(2, pcall(error, 'x'))", "x" },
     { "select('#', pcall(function() return 1, 2 end))", "3" },
@@ -229,9 +234,8 @@ static void library_functions_give_what_they_promise(void **state)
     struct fixture f;
     struct ps_uuid chain = { { 4 } };
     fixture_init(&f);
-    f.ctx = (struct ps_script_context){
-        .rule_chain = &chain, .node_name = "My node", .attempt = 2
-    };
+    f.ctx =
+        (struct ps_script_context){ .rule_chain = &chain, .node_name = "My node", .attempt = 2 };
     ps_clock_set_for_test(1700000000123, 5000000000);
     for (size_t i = 0; i < sizeof expression_cases / sizeof expression_cases[0]; i++) {
         const struct expression_case *c = &expression_cases[i];
@@ -337,11 +341,28 @@ static void wrong_use_of_the_library_is_told(void **state)
 
 /* Names that must not be there, and ways to them that must be closed. */
 static const char *const absent[] = {
-    "io",       "os",         "package",        "debug",          "coroutine",
-    "load",     "loadstring", "loadfile",       "dofile",         "collectgarbage",
-    "_G",       "require",    "string.dump",    "getmetatable({})", "math.randomseed",
-    "_VERSION", "warn",       "('').dump",      "ctx.__index",    "utf8.dump",
-    "getmetatable(json.array{})", "getmetatable(msg)",
+    "io",
+    "os",
+    "package",
+    "debug",
+    "coroutine",
+    "load",
+    "loadstring",
+    "loadfile",
+    "dofile",
+    "collectgarbage",
+    "_G",
+    "require",
+    "string.dump",
+    "getmetatable({})",
+    "math.randomseed",
+    "_VERSION",
+    "warn",
+    "('').dump",
+    "ctx.__index",
+    "utf8.dump",
+    "getmetatable(json.array{})",
+    "getmetatable(msg)",
 };
 
 static void what_is_removed_is_not_there(void **state)
@@ -373,8 +394,8 @@ static void collect(void *arg, enum ps_script_log_level level, const char *text,
     struct log_lines *lines = arg;
     lines->count++;
     lines->bytes += len;
-    snprintf(lines->text + strlen(lines->text), sizeof lines->text - strlen(lines->text), "%d:%.*s;",
-             (int)level, (int)(len < 40 ? len : 40), text);
+    snprintf(lines->text + strlen(lines->text), sizeof lines->text - strlen(lines->text),
+             "%d:%.*s;", (int)level, (int)(len < 40 ? len : 40), text);
 }
 
 static void log_lines_reach_the_sink_up_to_the_limit(void **state)
@@ -390,7 +411,8 @@ static void log_lines_reach_the_sink_up_to_the_limit(void **state)
                      PS_OK);
     assert_string_equal(lines.text, "0:a 1;1:table;2:nil;3:true;1:p null;");
     memset(&lines, 0, sizeof lines);
-    assert_int_equal(run_text(&f, "for i = 1, 100 do log.info(('x'):rep(100)) end return ''"), PS_OK);
+    assert_int_equal(run_text(&f, "for i = 1, 100 do log.info(('x'):rep(100)) end return ''"),
+                     PS_OK);
     assert_int_equal(lines.bytes, 4096);
     assert_int_equal(lines.count, 41);
     fixture_deinit(&f);

@@ -110,8 +110,7 @@ static const struct attack {
     { "match pattern", PS_SCRIPT_ERROR_LIMIT_CPU, "return ('a'):rep(5000):match('.-.-.-.-b')" },
     { "gmatch pattern", PS_SCRIPT_ERROR_LIMIT_CPU,
       "for a in ('a'):rep(5000):gmatch('.-.-.-.-b') do end" },
-    { "gsub pattern", PS_SCRIPT_ERROR_LIMIT_CPU,
-      "return ('a'):rep(5000):gsub('.-.-.-.-b', '')" },
+    { "gsub pattern", PS_SCRIPT_ERROR_LIMIT_CPU, "return ('a'):rep(5000):gsub('.-.-.-.-b', '')" },
     { "balanced pattern", PS_SCRIPT_ERROR_LIMIT_CPU, "return ('('):rep(100000):find('%b()')" },
     { "patterns swallowed", PS_SCRIPT_ERROR_LIMIT_CPU,
       "while true do pcall(string.find, ('a'):rep(5000), '.-.-.-.-b') end" },
@@ -252,8 +251,9 @@ static void garbage_is_collected_before_memory_runs_out(void **state)
     limits.wall_ms *= SLOWNESS;
     fixture_init_with(&f, &limits);
     /* 20 MB in all, little of it at a time */
-    assert_int_equal(run_text(&f, "local s for i = 1, 20000 do s = ('x'):rep(1000) .. i end return s:sub(-5)"),
-                     PS_OK);
+    assert_int_equal(
+        run_text(&f, "local s for i = 1, 20000 do s = ('x'):rep(1000) .. i end return s:sub(-5)"),
+        PS_OK);
     assert_string_equal(f.text.data, "20000");
     fixture_deinit(&f);
 }
@@ -282,6 +282,20 @@ static void garbage_of_many_calls_stays_bounded(void **state)
     fixture_deinit(&f);
 }
 
+static void garbage_of_one_long_turn_is_no_limit_error(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct ps_lua_usage usage;
+    fixture_init(&f);
+    for (int i = 0; i < 100; i++) { /* 300 MB without an end of the turn */
+        assert_int_equal(run_text(&f, "local s = ('x'):rep(1.5e6) return #s"), PS_OK);
+        ps_lua_usage(f.lua, &usage);
+        assert_true(usage.state_bytes < 32 * 1024 * 1024);
+    }
+    fixture_deinit(&f);
+}
+
 static void input_and_result_sizes_are_bounded(void **state)
 {
     (void)state;
@@ -295,11 +309,13 @@ static void input_and_result_sizes_are_bounded(void **state)
     } cases[] = {
         { "return {msg = {a = ('x'):rep(2000)}}", "result has more than 1000 bytes" },
         { "return {msg = {a = {('x'):rep(2000)}}}", "msg: more than 1000 bytes of JSON" },
-        { "local t = {} for i = 1, 500 do t['k' .. i] = 1 end return {msg = t}", "result has more" },
+        { "local t = {} for i = 1, 500 do t['k' .. i] = 1 end return {msg = t}",
+          "result has more" },
         { "local t = {} for i = 1, 500 do t[i] = 1 end return {msg = t}", "more than 1000 bytes" },
         { "local t = {} for i = 1, 50 do t[i] = {msg = {}} end return t", "too many messages" },
         { "return {msg = ('x'):rep(2000)}", "more than 1000 bytes" },
-        { "return {msg = ('x'):rep(2000), dataType = 'BINARY'}", "result has more than 1000 bytes" },
+        { "return {msg = ('x'):rep(2000), dataType = 'BINARY'}",
+          "result has more than 1000 bytes" },
         { "return {metadata = {a = ('x'):rep(2000)}}", "result has more than 1000 bytes" },
         { "return {msgType = ('x'):rep(256)}", "msgType is longer than 255 bytes" },
     };
@@ -411,6 +427,7 @@ int main(void)
         cmocka_unit_test(instructions_are_counted_the_same_each_time),
         cmocka_unit_test(garbage_is_collected_before_memory_runs_out),
         cmocka_unit_test(garbage_of_many_calls_stays_bounded),
+        cmocka_unit_test(garbage_of_one_long_turn_is_no_limit_error),
         cmocka_unit_test(input_and_result_sizes_are_bounded),
         cmocka_unit_test(too_many_metadata_keys_are_refused),
         cmocka_unit_test(breaker_pauses_twice_as_long_each_time_and_a_good_call_resets),

@@ -60,7 +60,8 @@ static const struct pattern_case {
     { "('100%'):gsub('%%', '%%%%')", "100%%" },
     { "('aaa'):gsub('^a', 'b')", "baa" },
     { "('$name is $age'):gsub('%$(%w+)', {name = 'x', age = 3})", "x is 3" },
-    { "(function() local t = {} for w in ('one two'):gmatch('%a+') do t[#t+1] = w end return t end)()",
+    { "(function() local t = {} for w in ('one two'):gmatch('%a+') do t[#t+1] = w end return t "
+      "end)()",
       "[\"one\",\"two\"]" },
     { "(function() local t = {} for k, v in ('a=1, b=2'):gmatch('(%w+)=(%w+)') do t[k] = v end "
       "return t end)()",
@@ -68,7 +69,8 @@ static const struct pattern_case {
     { "(function() local n = 0 for w in ('abc'):gmatch('') do n = n + 1 end return n end)()", "4" },
     { "(function() local t = {} for w in ('a^a'):gmatch('^a') do t[#t+1] = w end return t end)()",
       "[\"^a\"]" },
-    { "(function() local t = {} for w in ('abc'):gmatch('%w', 2) do t[#t+1] = w end return t end)()",
+    { "(function() local t = {} for w in ('abc'):gmatch('%w', 2) do t[#t+1] = w end return t "
+      "end)()",
       "[\"b\",\"c\"]" },
     { "('x'):rep(5000):match('^x*$'):len()", "5000" },
     { "('x'):rep(500):match(('x?'):rep(100) .. 'x*$'):len()", "500" },

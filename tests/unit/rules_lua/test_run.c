@@ -1,5 +1,5 @@
-/* Running scripts: results of each kind, conversions both ways, what a call can see and leave, errors
- * with their lines, the cache. */
+/* Running scripts: results of each kind, conversions both ways, what a call can see and leave,
+ * errors with their lines, the cache. */
 #include "lua_fixture.h"
 
 static const struct transform_case {
@@ -12,7 +12,8 @@ static const struct transform_case {
     { "missing members keep the input's", "return {msgType = 'ALARM'}",
       "{\"temperature\":21.5,\"humidity\":40,\"active\":true,\"name\":\"th\",\"env\":{\"t\":1,"
       "\"list\":[1,null,3],\"gone\":null}}|{\"deviceName\":\"A\",\"ts\":\"1700000000000\"}|ALARM" },
-    { "changed in place", "msg.f = msg.temperature * 2 msg.env = nil msg.name = nil return {msg = msg}",
+    { "changed in place",
+      "msg.f = msg.temperature * 2 msg.env = nil msg.name = nil return {msg = msg}",
       "{\"active\":true,\"f\":43.0,\"humidity\":40,\"temperature\":21.5}|{\"deviceName\":\"A\","
       "\"ts\":\"1700000000000\"}|POST_TELEMETRY_REQUEST" },
     { "changes that are not returned have no effect",
@@ -32,7 +33,8 @@ static const struct transform_case {
     { "strings are not cast", "return {msg = {a = '1.5', b = 'true'}, metadata = {}}",
       "{\"a\":\"1.5\",\"b\":\"true\"}|{}|POST_TELEMETRY_REQUEST" },
     { "metadata values become text",
-      "return {msg = {}, metadata = {a = 1, b = 2.0, c = true, d = {x = {1}}, e = json.null, f = 'f',"
+      "return {msg = {}, metadata = {a = 1, b = 2.0, c = true, d = {x = {1}}, e = json.null, f = "
+      "'f',"
       " [3] = 'n'}}",
       "{}|{\"3\":\"n\",\"a\":\"1\",\"b\":\"2.0\",\"c\":\"true\",\"d\":\"{\\\"x\\\":[1]}\",\"f\":"
       "\"f\"}|POST_TELEMETRY_REQUEST" },
@@ -47,11 +49,13 @@ static const struct transform_case {
     { "metadata as msg", "return {msg = metadata, metadata = {}}",
       "{\"deviceName\":\"A\",\"ts\":\"1700000000000\"}|{}|POST_TELEMETRY_REQUEST" },
     { "msg as metadata", "return {msg = {}, metadata = msg}",
-      "{}|{\"active\":\"true\",\"env\":\"{\\\"list\\\":[1,null,3],\\\"t\\\":1}\",\"humidity\":\"40\","
+      "{}|{\"active\":\"true\",\"env\":\"{\\\"list\\\":[1,null,3],\\\"t\\\":1}\",\"humidity\":"
+      "\"40\","
       "\"name\":\"th\",\"temperature\":\"21.5\"}|POST_TELEMETRY_REQUEST" },
     { "arguments inside of another table",
       "return {msg = {m = metadata, a = {msg}}, metadata = {}}",
-      "{\"a\":[{\"active\":true,\"env\":{\"list\":[1,null,3],\"t\":1},\"humidity\":40,\"name\":\"th\","
+      "{\"a\":[{\"active\":true,\"env\":{\"list\":[1,null,3],\"t\":1},\"humidity\":40,\"name\":"
+      "\"th\","
       "\"temperature\":21.5}],\"m\":{\"deviceName\":\"A\",\"ts\":\"1700000000000\"}}|{}|"
       "POST_TELEMETRY_REQUEST" },
     { "several messages in order",
@@ -63,7 +67,8 @@ static const struct transform_case {
     { "no return drops", "", "" },
     { "an empty table drops", "return {}", "" },
     { "an empty array drops", "return json.array{}", "" },
-    { "varargs", "local a, b, c, d = ... return {msg = {n = select('#', ...), t = c}, metadata = {}}",
+    { "varargs",
+      "local a, b, c, d = ... return {msg = {n = select('#', ...), t = c}, metadata = {}}",
       "{\"n\":3,\"t\":\"POST_TELEMETRY_REQUEST\"}|{}|POST_TELEMETRY_REQUEST" },
     { "a comment at the end", "return {msg = {}, metadata = {}} -- done",
       "{}|{}|POST_TELEMETRY_REQUEST" },
@@ -189,13 +194,18 @@ static void switches_give_labels_without_duplicates(void **state)
     fixture_init(&f);
     struct ps_msg *msg = usual_message();
     static const char *const good[][2] = {
-        { "return 'High'", "High;" }, { "return {'a', 'b', 'a'}", "a;b;" },
-        { "return nil", "" },         { "return {}", "" },
-        { "", "" },                   { "return json.array{'x'}", "x;" },
+        { "return 'High'", "High;" },
+        { "return {'a', 'b', 'a'}", "a;b;" },
+        { "return nil", "" },
+        { "return {}", "" },
+        { "", "" },
+        { "return json.array{'x'}", "x;" },
     };
     static const char *const bad[][2] = {
-        { "return 5", "got number" }, { "return {1}", "got number" },
-        { "return {a = 'b'}", "got an object" }, { "return '\\xff'", "label is not UTF-8" },
+        { "return 5", "got number" },
+        { "return {1}", "got number" },
+        { "return {a = 'b'}", "got an object" },
+        { "return '\\xff'", "label is not UTF-8" },
     };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         assert_int_equal(run_switch(&f, msg, good[i][0]), PS_OK);
@@ -218,10 +228,10 @@ static void generator_gives_one_message_or_none(void **state)
                                     .data_kind = PS_DATA_OBJECT };
     struct ps_msg *msg = message_of(&empty);
     struct ps_script_messages messages;
-    struct ps_script_code *code =
-        compile(&f, PS_SCRIPT_GENERATOR,
-                "return {msg = {n = (prevMsg.n or 0) + 1, t = prevMsgType, m = next(prevMetadata) == "
-                "nil}, msgType = 'POST_TELEMETRY_REQUEST'}");
+    struct ps_script_code *code = compile(
+        &f, PS_SCRIPT_GENERATOR,
+        "return {msg = {n = (prevMsg.n or 0) + 1, t = prevMsgType, m = next(prevMetadata) == "
+        "nil}, msgType = 'POST_TELEMETRY_REQUEST'}");
     assert_int_equal(ps_lua_generate(f.lua, code, msg, NULL, &messages, &f.error), PS_OK);
     assert_int_equal(messages.count, 1);
     ps_buf_clear(&f.text);
@@ -368,7 +378,8 @@ static void nulls_survive_only_where_asked_for(void **state)
     (void)state;
     struct fixture f;
     fixture_init(&f);
-    static const struct ps_kv kvs[] = { KV_NULL("a"), KV_JSON("o", "{\"x\":null}"), KV_LONG("z", 1) };
+    static const struct ps_kv kvs[] = { KV_NULL("a"), KV_JSON("o", "{\"x\":null}"),
+                                        KV_LONG("z", 1) };
     struct ps_msg_content content = { .data_kind = PS_DATA_OBJECT, .kvs = kvs, .kv_count = 3 };
     struct ps_msg *msg = message_of(&content);
     const char *script = "local t = {} for k, v in pairs(msg) do t[k] = v end t.b = json.null "
@@ -377,8 +388,9 @@ static void nulls_survive_only_where_asked_for(void **state)
     assert_string_equal(f.text.data, "{\"o\":{},\"z\":1}|{}|POST_TELEMETRY_REQUEST");
     f.ctx.keep_nulls = true;
     assert_int_equal(run_transform_on(&f, msg, script), PS_OK);
-    assert_string_equal(f.text.data,
-                        "{\"a\":null,\"b\":null,\"o\":{\"x\":null},\"z\":1}|{}|POST_TELEMETRY_REQUEST");
+    assert_string_equal(
+        f.text.data,
+        "{\"a\":null,\"b\":null,\"o\":{\"x\":null},\"z\":1}|{}|POST_TELEMETRY_REQUEST");
     ps_msg_release(msg);
     fixture_deinit(&f);
 }
@@ -393,13 +405,13 @@ static void big_messages_are_read_right(void **state)
     fixture_init(&f);
     for (int i = 0; i < COUNT; i++) {
         int len = snprintf(keys[i], sizeof keys[i], "k%d", i);
-        kvs[i] = (struct ps_kv){ keys[i], (uint32_t)len,
-                                 { .type = PS_VALUE_LONG, .integer = i } };
+        kvs[i] = (struct ps_kv){ keys[i], (uint32_t)len, { .type = PS_VALUE_LONG, .integer = i } };
     }
     struct ps_msg_content content = { .data_kind = PS_DATA_OBJECT, .kvs = kvs, .kv_count = COUNT };
     struct ps_msg *msg = message_of(&content);
-    assert_int_equal(run_text_on(&f, msg, "local s = 0 for i = 0, 499 do s = s + msg['k' .. i] end "
-                                          "return s + #tbl.keys(msg)"),
+    assert_int_equal(run_text_on(&f, msg,
+                                 "local s = 0 for i = 0, 499 do s = s + msg['k' .. i] end "
+                                 "return s + #tbl.keys(msg)"),
                      PS_OK);
     assert_string_equal(f.text.data, "125250");
     ps_msg_release(msg);
@@ -424,9 +436,10 @@ static void no_value_survives_a_call(void **state)
     for (size_t i = 0; i < sizeof leaving / sizeof leaving[0]; i++) {
         enum ps_status ignored = run_text(&f, leaving[i]);
         (void)ignored;
-        assert_int_equal(run_text(&f, "return leak == nil and t == nil and math.leak == nil and "
-                                      "('').leak == nil and msg.leak == nil and metadata.leak == nil "
-                                      "and type(json) == 'table'"),
+        assert_int_equal(run_text(&f,
+                                  "return leak == nil and t == nil and math.leak == nil and "
+                                  "('').leak == nil and msg.leak == nil and metadata.leak == nil "
+                                  "and type(json) == 'table'"),
                          PS_OK);
         if (strcmp(f.text.data, "true") != 0)
             fail_msg("something survives: %s", leaving[i]);
@@ -466,7 +479,8 @@ static const struct expression_case meta_cases[] = {
     { "local C = {} local o = setmetatable({}, C) C.__index = function(t, k) return k end "
       "return o.late",
       "late" },
-    { "local C = {} local o = setmetatable({}, C) C.__add = function() return 'sum' end return o + o",
+    { "local C = {} local o = setmetatable({}, C) C.__add = function() return 'sum' end return o + "
+      "o",
       "sum" },
     { "local C = {} local o = setmetatable({}, C) setmetatable(C, {__index = {x = 1}}) return C.x",
       "1" },
@@ -505,16 +519,19 @@ static const struct runtime_error_case {
     const char *script, *text;
     const char *trace; /* joined by ';' */
 } runtime_error_cases[] = {
-    { "\n\nreturn nil < 1", "script:3: attempt to compare nil with number", "line 3 in main chunk;" },
+    { "\n\nreturn nil < 1", "script:3: attempt to compare nil with number",
+      "line 3 in main chunk;" },
     { "local function f()\n  error('short')\nend\nf()", "script:2: short",
       "line 2 in function 'f';line 4 in main chunk;" },
     { "error('bare', 0)", "script:1: bare", "line 1 in main chunk;" },
-    { "error({code = 5, why = 'x'})", "script:1: {\"code\":5,\"why\":\"x\"}", "line 1 in main chunk;" },
+    { "error({code = 5, why = 'x'})", "script:1: {\"code\":5,\"why\":\"x\"}",
+      "line 1 in main chunk;" },
     { "error(nil)", "script:1: null", "line 1 in main chunk;" },
     { "error(print)", "script:1: error value is not text", "line 1 in main chunk;" },
     { "local t = setmetatable({}, {__index = function(t, k)\nerror(k)\nend})\nreturn t.x",
       "script:2: x", "line 2 in function 'index';line 4 in main chunk;" },
-    { "msg.x.y = 1", "script:1: attempt to index a nil value (field 'x')", "line 1 in main chunk;" },
+    { "msg.x.y = 1", "script:1: attempt to index a nil value (field 'x')",
+      "line 1 in main chunk;" },
     { "string.rep()", "script:1: bad argument #1 to 'rep' (string expected, got no value)",
       "line 1 in main chunk;" },
     { "nothing()", "script:1: attempt to call a nil value (global 'nothing')",
@@ -550,7 +567,8 @@ static void deep_recursion_is_an_error_not_a_crash(void **state)
     static const char *const scripts[] = {
         "local function f() return pcall(f) end f() return 'ok'",
         "local function f() return (('x'):gsub('x', f)) end return pcall(f) and '' or 'ok'",
-        "local t = setmetatable({}, {}) getmetatable(t).__tostring = function() return tostring(t) end "
+        "local t = setmetatable({}, {}) getmetatable(t).__tostring = function() return tostring(t) "
+        "end "
         "return pcall(tostring, t) and '' or 'ok'",
         "local t = setmetatable({}, {}) getmetatable(t).__index = function(t, k) return t[k] end "
         "return pcall(function() return t.x end) and '' or 'ok'",
@@ -575,7 +593,8 @@ static const struct compile_error_case {
 } compile_error_cases[] = {
     { "return (", PS_SCRIPT_ERROR_COMPILE, 1, "unexpected symbol near <eof>" },
     { "x =\n= 1", PS_SCRIPT_ERROR_COMPILE, 2, "unexpected symbol near '='" },
-    { "return 1 end return (function() while true do end", PS_SCRIPT_ERROR_COMPILE, 1, "<eof> expected" },
+    { "return 1 end return (function() while true do end", PS_SCRIPT_ERROR_COMPILE, 1,
+      "<eof> expected" },
     { "\nlocal x = _ENV", PS_SCRIPT_ERROR_COMPILE, 2, "_ENV is not available" },
     { "local _ENV <const> = {}", PS_SCRIPT_ERROR_COMPILE, 1, "_ENV is not available" },
     { "\x1bLua", PS_SCRIPT_ERROR_COMPILE, 1, "" },
@@ -601,14 +620,14 @@ static void compile_errors_tell_the_line(void **state)
     }
     static char big[PS_SCRIPT_SOURCE_BYTES_MAX + 1];
     memset(big, ' ', sizeof big);
-    assert_int_equal(ps_script_compile(f.cache, PS_SCRIPT_FILTER, big, sizeof big, &code, &f.error,
-                                       NULL),
-                     PS_ESCRIPT);
+    assert_int_equal(
+        ps_script_compile(f.cache, PS_SCRIPT_FILTER, big, sizeof big, &code, &f.error, NULL),
+        PS_ESCRIPT);
     assert_int_equal(f.error.kind, PS_SCRIPT_ERROR_TOO_LARGE);
     memset(big, '(', sizeof big);
-    assert_int_equal(ps_script_compile(f.cache, PS_SCRIPT_FILTER, big, sizeof big - 1, &code,
-                                       &f.error, NULL),
-                     PS_ESCRIPT);
+    assert_int_equal(
+        ps_script_compile(f.cache, PS_SCRIPT_FILTER, big, sizeof big - 1, &code, &f.error, NULL),
+        PS_ESCRIPT);
     assert_int_equal(f.error.kind, PS_SCRIPT_ERROR_COMPILE);
     assert_int_equal(ps_script_cache_count(f.cache), 0);
     fixture_deinit(&f);
@@ -620,14 +639,15 @@ static void unknown_and_assigned_globals_are_warned_of(void **state)
     struct fixture f;
     struct ps_script_code *code;
     struct ps_script_warnings warnings;
-    const char *source = "local a = undefinedName\n"
-                         "-- _ENV in a comment, and in a string: \n"
-                         "count = 1\n"
-                         "local function f()\n"
-                         "  return json.encode(other), math.floor(count), '_ENV'\n"
-                         "end\n"
-                         "print(msg, metadata, msgType, ctx.ts, string.len, utf8, f, undefinedName)\n"
-                         "msg.field = 1";
+    const char *source =
+        "local a = undefinedName\n"
+        "-- _ENV in a comment, and in a string: \n"
+        "count = 1\n"
+        "local function f()\n"
+        "  return json.encode(other), math.floor(count), '_ENV'\n"
+        "end\n"
+        "print(msg, metadata, msgType, ctx.ts, string.len, utf8, f, undefinedName)\n"
+        "msg.field = 1";
     fixture_init(&f);
     for (int again = 0; again < 2; again++) { /* the second comes from the cache */
         assert_int_equal(ps_script_compile(f.cache, PS_SCRIPT_FILTER, source, strlen(source), &code,
@@ -657,7 +677,8 @@ static void every_library_name_is_known_to_the_warnings(void **state)
     struct ps_script_code *code;
     struct ps_script_warnings warnings;
     const char *source =
-        "return {assert, error, ipairs, next, pairs, pcall, xpcall, select, tonumber, tostring, type, "
+        "return {assert, error, ipairs, next, pairs, pcall, xpcall, select, tonumber, tostring, "
+        "type, "
         "rawequal, rawlen, rawget, rawset, getmetatable, setmetatable, print, math, utf8, string, "
         "table, ctx, json, time, bytes, hex, base64, hash, num, tbl, str, url, geo, uuid, log}";
     fixture_init(&f);

@@ -1,4 +1,5 @@
-/* The front door on real sockets: who gets a connection, with which bytes, and who waits how long. */
+/* The front door on real sockets: who gets a connection, with which bytes, and who waits how long.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

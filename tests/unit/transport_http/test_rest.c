@@ -153,8 +153,8 @@ static void a_token_is_checked_before_anything_is_answered(void **state)
         int code;
         const char *message;
     } cases[] = {
-        { NULL, 10, "Authentication failed" },       { "", 10, "Authentication failed" },
-        { "Token x", 10, "Authentication failed" },  { "bearer x", 10, "Authentication failed" },
+        { NULL, 10, "Authentication failed" },      { "", 10, "Authentication failed" },
+        { "Token x", 10, "Authentication failed" }, { "bearer x", 10, "Authentication failed" },
         { "Bearer junk", 10, "Invalid JWT token" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -260,7 +260,8 @@ static void bad_devices_are_refused_and_nothing_is_made(void **state)
         { "/api/device", "{\"name\":\"S3\"", 400, 31, NULL },
         { "/api/device", "{\"name\":3}", 400, 31, "JSON parse error: name must be a string" },
         { "/api/device",
-          "{\"name\":\"fresh\",\"deviceProfileId\":{\"id\":\"91a0cd1b-3f5b-4a4a-9ef8-0f3a0ac0b2f2\"}}",
+          "{\"name\":\"fresh\",\"deviceProfileId\":{\"id\":\"91a0cd1b-3f5b-4a4a-9ef8-"
+          "0f3a0ac0b2f2\"}}",
           400, 31, "Device is referencing non existing device profile!" },
         { "/api/device", "{\"name\":\"fresh\",\"deviceProfileId\":\"x\"}", 400, 31, NULL },
         { "/api/device",
@@ -371,8 +372,8 @@ static void a_stale_version_is_a_conflict(void **state)
     assert_int_equal(POST(f, "/api/device", "{\"name\":\"Versions\"}"), 200);
     take_id(f, id);
     for (int version = 1; version <= 2; version++) {
-        snprintf(body, sizeof body,
-                 "{\"id\":{\"id\":\"%s\"},\"name\":\"Versions\",\"version\":1}", id);
+        snprintf(body, sizeof body, "{\"id\":{\"id\":\"%s\"},\"name\":\"Versions\",\"version\":1}",
+                 id);
         POST(f, "/api/device", body);
         if (version == 1)
             assert_int_equal(json_integer_value(json_object_get(f->json, "version")), 2);
@@ -390,10 +391,11 @@ static void telemetry_is_read_as_it_was_written(void **state)
     assert_int_equal(POST(f, "/api/device", "{\"name\":\"Values\"}"), 200);
     take_id(f, id);
     const char *base = AT("/api/plugins/telemetry/DEVICE/%s", id);
-    assert_int_equal(POST(f, AT("%s/timeseries/ANY", base),
-                          "[{\"ts\":1000,\"values\":{\"k\":10,\"s\":\"a\\\"b\",\"j\":{\"x\":1}}},"
-                          "{\"ts\":2000,\"values\":{\"k\":20}},{\"ts\":3000,\"values\":{\"k\":30}}]"),
-                     200);
+    assert_int_equal(
+        POST(f, AT("%s/timeseries/ANY", base),
+             "[{\"ts\":1000,\"values\":{\"k\":10,\"s\":\"a\\\"b\",\"j\":{\"x\":1}}},"
+             "{\"ts\":2000,\"values\":{\"k\":20}},{\"ts\":3000,\"values\":{\"k\":30}}]"),
+        200);
     assert_string_equal(f->text, "");
     static const struct {
         const char *query, *want;
@@ -445,8 +447,8 @@ static void attributes_are_written_read_and_deleted_by_scope(void **state)
     const char *base = AT("/api/plugins/telemetry/DEVICE/%s", id);
     assert_int_equal(POST(f, AT("%s/SHARED_SCOPE", base), "{\"limit\":30}"), 200);
     assert_int_equal(POST(f, AT("%s/attributes/SERVER_SCOPE", base), "{\"limit\":true}"), 200);
-    assert_int_equal(
-        POST(f, AT("/api/plugins/telemetry/%s/SERVER_SCOPE", id), "{\"x\":\"y\"}"), 200);
+    assert_int_equal(POST(f, AT("/api/plugins/telemetry/%s/SERVER_SCOPE", id), "{\"x\":\"y\"}"),
+                     200);
 
     assert_int_equal(GET(f, AT("%s/values/attributes?keys=limit", base)), 200);
     assert_int_equal(json_array_size(f->json), 2);
@@ -494,8 +496,9 @@ static void a_saved_graph_is_checked_stored_and_live(void **state)
         "\"version\":%d,\"nodes\":[{\"type\":\"org.thingsboard.rule.engine.filter.TbJsFilterNode\","
         "\"name\":\"f\",\"configuration\":{\"script\":\"%s\"}}],\"connections\":[%s],"
         "\"ruleChainConnections\":null}";
-    snprintf(body, sizeof body, graph, id, "0", 1, "return true", "{\"fromIndex\":0,\"toIndex\":0,"
-                                                                    "\"type\":\"True\"}");
+    snprintf(body, sizeof body, graph, id, "0", 1, "return true",
+             "{\"fromIndex\":0,\"toIndex\":0,"
+             "\"type\":\"True\"}");
     POST(f, "/api/ruleChain/metadata", body);
     assert_error(f, 400, 31, "Can't create the relation to yourself.");
     assert_int_equal(json_array_size(json_object_get(f->json, "errors")), 1);
@@ -510,8 +513,7 @@ static void a_saved_graph_is_checked_stored_and_live(void **state)
     assert_int_equal(json_integer_value(json_object_get(f->json, "version")), 2);
     assert_non_null(strstr(f->text, "\"type\":\"filter.script\""));
     assert_non_null(strstr(f->text, "\"connections\":[],\"ruleChainConnections\":[]"));
-    const struct ps_program *program =
-        ps_chains_find(f->world.services.chains, &tenant, &chain);
+    const struct ps_program *program = ps_chains_find(f->world.services.chains, &tenant, &chain);
     assert_non_null(program);
     assert_int_equal(program->node_count, 1);
     ps_program_release(program);

@@ -1,5 +1,6 @@
 /* The HTTP server over real sockets, with the rest of the process played by this file: when an
- * answer comes, what it says, and that a suspended request ends exactly once whoever comes first. */
+ * answer comes, what it says, and that a suspended request ends exactly once whoever comes first.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,8 +38,9 @@ struct backstage {
     char asked[64];
 };
 
-static struct backstage stage = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
-                                  NULL, NULL, NULL, "", "" };
+static struct backstage stage = {
+    PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, NULL, NULL, NULL, "", ""
+};
 
 /* Put something on the stage and call whoever waits for it. */
 #define ARRIVE(member, value)                                                                      \
@@ -445,7 +447,8 @@ static void too_large_a_body_is_refused_and_the_connection_goes_on(void **state)
     send_bytes(client, text, (size_t)len);
     expect(client, 413, "\"Payload size exceeds the limit of 2048 bytes\"");
     request(client, "POST /api/device", "", big);
-    expect(client, 413, "\"message\":\"Payload size exceeds the limit of 2048 bytes\",\"errorCode\":31");
+    expect(client, 413,
+           "\"message\":\"Payload size exceeds the limit of 2048 bytes\",\"errorCode\":31");
     request(client, POST, "", "now");
     expect(client, 200, "");
     close(client);
@@ -460,7 +463,8 @@ static void a_chunked_body_is_put_together(void **state)
     fixture_init(&f);
     fixture_start(&f);
     int client = connect_to(&f);
-    const char head[] = POST " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n";
+    const char head[] =
+        POST " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n";
     send_bytes(client, head, sizeof head - 1);
     send_bytes(client, "4\r\n\":1}\r\n0\r\n\r\n", 14);
     AWAIT(ack, ack);
