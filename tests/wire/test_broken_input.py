@@ -69,7 +69,7 @@ class BrokenInput(ServerCase):
                 raw.shutdown(socket.SHUT_WR)
                 while raw.recv(65536):
                     pass
-            except (ConnectionError, socket.timeout):
+            except (OSError, socket.timeout):
                 pass
 
     def test_mqtt(self):

@@ -65,8 +65,8 @@ static enum ps_status commit_items(struct ps_writer *writer, struct ps_writer_it
     enum ps_status st = ps_db_begin(writer->db);
     for (struct ps_writer_item *item = items; item && st == PS_OK; item = item->next) {
         item->status = run_item(writer, item);
-        if (item->status != PS_OK && !item->needs_savepoint)
-            st = item->status; /* it may have been half done: undo everything */
+        if (item->status != PS_OK && (!item->needs_savepoint || !ps_db_in_transaction(writer->db)))
+            st = item->status; /* half done, or it took the transaction with it: undo everything */
     }
     if (st == PS_OK)
         return ps_db_commit(writer->db);
@@ -174,6 +174,23 @@ static void stop_keeper(struct ps_port_item *item, void *owner)
     atomic_store(&((struct ps_writer *)owner)->keeper_stopping, true);
 }
 
+static void halt_keeper(struct ps_writer *writer)
+{
+    struct ps_port_item halt = { .run = stop_keeper };
+    ps_port_post(&writer->keeper_port, &halt);
+    ps_thread_join(&writer->keeper_thread);
+}
+
+/* Also what was opened only half. */
+static void close_writer(struct ps_writer *writer)
+{
+    ps_db_close(writer->keeper_db);
+    ps_db_close(writer->db);
+    ps_port_deinit(&writer->port);
+    ps_port_deinit(&writer->keeper_port);
+    free(writer);
+}
+
 enum ps_status ps_writer_start(const struct ps_writer_settings *settings, struct ps_writer **out)
 {
     struct ps_writer *writer = calloc(1, sizeof *writer);
@@ -182,7 +199,7 @@ enum ps_status ps_writer_start(const struct ps_writer_settings *settings, struct
     writer->checkpoint_bytes = settings->checkpoint_bytes;
     writer->keeper_wish.run = keeper_copies;
     writer->port.fd = writer->keeper_port.fd = -1;
-    struct ps_text why;
+    struct ps_text why = { "" };
     enum ps_status st = ps_db_open(settings->path, PS_DB_WRITER, &writer->db, &why);
     if (st == PS_OK)
         st = ps_db_open(settings->path, PS_DB_WRITER, &writer->keeper_db, &why);
@@ -193,11 +210,14 @@ enum ps_status ps_writer_start(const struct ps_writer_settings *settings, struct
     if (st == PS_OK)
         st = ps_thread_start(&writer->keeper_thread, PS_THREAD_KEEPER, "keeper", keeper_main,
                              writer);
+    bool keeper_runs = st == PS_OK;
     if (st == PS_OK)
         st = ps_thread_start(&writer->thread, PS_THREAD_WRITER, "writer", writer_main, writer);
     if (st != PS_OK) {
-        /* only the start of a thread or a descriptor can have failed: the process ends anyway */
         ps_log_event(PS_LOG_ERROR, "storage", "writer_not_started", "error", why.data);
+        if (keeper_runs)
+            halt_keeper(writer);
+        close_writer(writer);
         return st;
     }
     *out = writer;
@@ -208,19 +228,14 @@ void ps_writer_stop(struct ps_writer *writer)
 {
     if (!writer)
         return;
-    struct ps_port_item stop = { .run = stop_writer }, halt = { .run = stop_keeper };
+    struct ps_port_item stop = { .run = stop_writer };
     ps_port_post(&writer->port, &stop);
     ps_thread_join(&writer->thread);
-    ps_port_post(&writer->keeper_port, &halt);
-    ps_thread_join(&writer->keeper_thread);
+    halt_keeper(writer);
     int frames, left;
     if (ps_db_checkpoint(writer->db, &frames, &left) != PS_OK)
         log_failure(writer, PS_ESTORE);
-    ps_db_close(writer->keeper_db);
-    ps_db_close(writer->db);
-    ps_port_deinit(&writer->port);
-    ps_port_deinit(&writer->keeper_port);
-    free(writer);
+    close_writer(writer);
 }
 
 void ps_writer_submit(struct ps_writer *writer, struct ps_writer_item *item)

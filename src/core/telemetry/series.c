@@ -284,8 +284,14 @@ void ps_series_apply(struct ps_series_table *table, struct ps_series *series, in
         drop_oldest(table, series);
     }
     struct ps_head_point point = { .ts_ms = ts_ms, .seq = seq };
+    /* What stays in the head must have arrived after all that is only in the journal, so older
+     * points make room, and leave if there is none. */
+    while (series->ring_count && table->memory + text_bytes(value) > table->limits.memory_max)
+        drop_oldest(table, series);
     if (table->memory + text_bytes(value) > table->limits.memory_max ||
         !copy_value(value, &point.value)) {
+        while (series->ring_count)
+            drop_oldest(table, series);
         note_lost(series, seq, ts_ms);
         return;
     }

@@ -33,7 +33,7 @@ struct ps_mqtt_lane {
     const struct ps_services *services;
     struct ps_shard *shard;
     struct ps_shard_source listener; /* fd -1 = closed */
-    struct ps_port_item enter;       /* start or stop travelling to the shard */
+    struct ps_port_item begin, end;  /* start and stop, travelling to the shard */
     bool stopping;
     struct ps_device_uplink uplink;
     struct ps_buf scratch;             /* output of one flush */

@@ -74,15 +74,11 @@ static void accept_ready(struct ps_shard_source *source, uint32_t events)
 
 /* ---- start and stop: on the shards' own threads ------------------------------------------------- */
 
-static struct ps_mqtt_lane *lane_of(struct ps_port_item *item)
-{
-    return (struct ps_mqtt_lane *)((char *)item - offsetof(struct ps_mqtt_lane, enter));
-}
-
 static void begin_on_shard(struct ps_port_item *item, void *owner)
 {
     (void)owner;
-    struct ps_mqtt_lane *lane = lane_of(item);
+    struct ps_mqtt_lane *lane =
+        (struct ps_mqtt_lane *)((char *)item - offsetof(struct ps_mqtt_lane, begin));
     if (ps_shard_watch(lane->shard, &lane->listener, EPOLLIN) != PS_OK)
         ps_log_event(PS_LOG_ERROR, "mqtt", "not_listening", "error", strerror(errno));
 }
@@ -90,7 +86,8 @@ static void begin_on_shard(struct ps_port_item *item, void *owner)
 static void end_on_shard(struct ps_port_item *item, void *owner)
 {
     (void)owner;
-    struct ps_mqtt_lane *lane = lane_of(item);
+    struct ps_mqtt_lane *lane =
+        (struct ps_mqtt_lane *)((char *)item - offsetof(struct ps_mqtt_lane, end));
     lane->stopping = true;
     ps_shard_unwatch(lane->shard, &lane->listener);
     close(lane->listener.fd);
@@ -152,8 +149,8 @@ enum ps_status ps_mqtt_start(const struct ps_services *services, struct ps_mqtt 
         return st;
     }
     for (unsigned i = 0; i < count; i++) {
-        mqtt->lanes[i].enter.run = begin_on_shard;
-        ps_port_post(ps_shard_port(mqtt->lanes[i].shard), &mqtt->lanes[i].enter);
+        mqtt->lanes[i].begin.run = begin_on_shard;
+        ps_port_post(ps_shard_port(mqtt->lanes[i].shard), &mqtt->lanes[i].begin);
     }
     *out = mqtt;
     return PS_OK;
@@ -162,8 +159,8 @@ enum ps_status ps_mqtt_start(const struct ps_services *services, struct ps_mqtt 
 void ps_mqtt_stop(struct ps_mqtt *mqtt)
 {
     for (unsigned i = 0; i < mqtt->lane_count; i++) {
-        mqtt->lanes[i].enter.run = end_on_shard;
-        ps_port_post(ps_shard_port(mqtt->lanes[i].shard), &mqtt->lanes[i].enter);
+        mqtt->lanes[i].end.run = end_on_shard;
+        ps_port_post(ps_shard_port(mqtt->lanes[i].shard), &mqtt->lanes[i].end);
     }
 }
 

@@ -209,32 +209,47 @@ enum ps_status ps_ws_may_read(struct ps_db *db, const struct ps_principal *princ
 
 /* --- turning the fakes by hand --- */
 
-/* Wait, at most the deadline, until *counter is `wanted`. */
-static void wait_for(const unsigned *counter, unsigned wanted)
+/* Sleep until the fakes' world changed; false: not until the deadline. Under the lock. */
+static bool world_changes(const struct timespec *deadline)
+{
+    return pthread_cond_timedwait(&fake.changed, &fake.lock, deadline) == 0;
+}
+
+static struct timespec deadline_from_now(void)
 {
     struct timespec deadline;
     clock_gettime(CLOCK_REALTIME, &deadline);
     deadline.tv_sec += WS_CLIENT_DEADLINE_MS / 1000;
+    return deadline;
+}
+
+/* Wait until *counter is `wanted`. */
+static void wait_for(const unsigned *counter, unsigned wanted)
+{
+    struct timespec deadline = deadline_from_now();
+    bool late = false;
     pthread_mutex_lock(&fake.lock);
-    while (*counter != wanted)
-        assert_int_equal(pthread_cond_timedwait(&fake.changed, &fake.lock, &deadline), 0);
+    while (*counter != wanted && !late)
+        late = !world_changes(&deadline);
     pthread_mutex_unlock(&fake.lock);
+    assert_false(late);
 }
 
 static void run_job(void)
 {
-    struct timespec deadline;
-    clock_gettime(CLOCK_REALTIME, &deadline);
-    deadline.tv_sec += WS_CLIENT_DEADLINE_MS / 1000;
+    struct timespec deadline = deadline_from_now();
+    bool late = false;
     pthread_mutex_lock(&fake.lock);
-    while (!fake.jobs)
-        assert_int_equal(pthread_cond_timedwait(&fake.changed, &fake.lock, &deadline), 0);
+    while (!fake.jobs && !late)
+        late = !world_changes(&deadline);
     struct ps_reader_job *job = fake.jobs;
-    fake.jobs = job->next;
-    if (!fake.jobs)
-        fake.jobs_end = &fake.jobs;
-    fake.jobs_waiting--;
+    if (job) {
+        fake.jobs = job->next;
+        fake.jobs_end = fake.jobs ? fake.jobs_end : &fake.jobs;
+        fake.jobs_waiting--;
+    }
     pthread_mutex_unlock(&fake.lock);
+    assert_non_null(job);
     ps_thread_set_role(PS_THREAD_READER);
     job->run(job, NULL);
     ps_thread_set_role(PS_THREAD_OTHER);
@@ -622,6 +637,21 @@ static void live_cmd_id_sent_again_replaces_its_subscription(void **state)
     fixture_destroy(f);
 }
 
+static void answer_for_a_replaced_subscription_is_dropped(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_create(NULL, NULL);
+    f->client = client_open(f, "/api/ws?token=good");
+    ws_client_say(f->client, "{\"cmds\":[{\"cmdId\":1,\"type\":\"TIMESERIES\"," DEVICE "},"
+                             "{\"cmdId\":1,\"type\":\"TIMESERIES\",\"entityType\":\"ASSET\","
+                             "\"entityId\":\"" D "\"}]}");
+    run_job(); /* may be read: but that was about the device */
+    run_job();
+    expect(f->client, ERROR(1, 3, "Unauthorized"));
+    assert_int_equal(fake.watch_starts, 0);
+    fixture_destroy(f);
+}
+
 static void session_gone_before_its_answers_harms_nobody(void **state)
 {
     (void)state;
@@ -747,6 +777,15 @@ static void frame_over_the_limit_closes_with_1009_and_one_at_it_does_not(void **
     expect(f->client, ERROR(5, 2, "ENTITY_DATA is not available in this version"));
     ws_client_send(f->client, WS_TEXT, text, 2001);
     expect_close(f->client, 1009, "");
+
+    struct ws_client *in_pieces = client_open(f, "/api/ws?token=good");
+    unsigned char frame[1600];
+    size_t len = ws_frame_make(frame, WS_TEXT, text, 1500);
+    frame[0] &= 0x7f; /* not the last */
+    assert_true(ws_send_all(in_pieces->fd, frame, len));
+    ws_client_send(in_pieces, 0, text, 501);
+    expect_close(in_pieces, 1009, "");
+    client_close(in_pieces);
     fixture_destroy(f);
 }
 
@@ -967,6 +1006,7 @@ int main(void)
         cmocka_unit_test(buffer_that_overflows_makes_the_snapshot_be_read_again),
         cmocka_unit_test(watches_are_shared_and_stop_with_the_last_subscription),
         cmocka_unit_test(live_cmd_id_sent_again_replaces_its_subscription),
+        cmocka_unit_test(answer_for_a_replaced_subscription_is_dropped),
         cmocka_unit_test(session_gone_before_its_answers_harms_nobody),
         cmocka_unit_test(full_readers_are_asked_again),
         cmocka_unit_test(session_occupies_only_some_readers),
