@@ -21,7 +21,8 @@ static void idle_fired(struct ps_timer *timer, void *owner)
         return;
     }
     int64_t idle_ms = shard->mono_ms - actor->last_activity_ms;
-    if (!ps_actor_is_idle(actor) || idle_ms < shard->settings->idle_park_ms) {
+    if (!ps_actor_is_idle(actor) || ps_actor_has_uncommitted(actor) ||
+        idle_ms < shard->settings->idle_park_ms) {
         int64_t rest = shard->settings->idle_park_ms - idle_ms;
         ps_shard_timer_start(shard, timer,
                              shard->mono_ms +
@@ -83,6 +84,11 @@ void ps_actor_destroy(struct ps_actor *actor)
     free(actor);
 }
 
+bool ps_actor_has_uncommitted(const struct ps_actor *actor)
+{
+    return actor->attributes_batch > actor->shard->settled_serial;
+}
+
 bool ps_actor_is_idle(const struct ps_actor *actor)
 {
     return actor->state != PS_ACTOR_LOADING && !actor->mailbox.count && !actor->calls &&
@@ -100,7 +106,11 @@ void ps_actor_push_call(struct ps_actor *actor, struct ps_actor_call *call)
 void ps_actor_reload(struct ps_actor *actor)
 {
     actor->state = PS_ACTOR_LOADING;
-    if (!actor->load_pending)
+    if (actor->load_pending)
+        return;
+    if (ps_actor_has_uncommitted(actor))
+        ps_shard_load_after_commit(actor->shard, actor);
+    else
         ps_shard_load_actor(actor->shard, actor);
 }
 
@@ -248,7 +258,7 @@ bool ps_actor_turn(struct ps_actor *actor)
         if (!msg)
             break;
         run_message(actor, msg);
-        if (coarse_us() - started >= shard->settings->turn_us || !ps_shard_has_room(shard))
+        if (coarse_us() - started >= shard->settings->turn_us || !ps_shard_can_run(shard))
             break;
     }
     ps_metrics_add(shard->settings->metrics, shard->index, PS_METRIC_TURNS, 1);

@@ -42,6 +42,7 @@ struct ps_actor {
     struct ps_entity_series *series;     /* NULL until the first point */
     struct ps_attribute_cache attributes;
     uint32_t attributes_epoch;           /* of the shard, when they were loaded */
+    uint64_t attributes_batch;           /* serial of the last batch with a write of them */
     struct ps_update_hub *hub;           /* who watches; NULL: nobody */
     uint32_t watches;
     struct ps_timer idle;
@@ -68,6 +69,8 @@ void ps_actor_reload(struct ps_actor *actor);
 /** A message it could not be given: counted, its ack released. */
 void ps_actor_drop(struct ps_shard *shard, struct ps_msg *msg, enum ps_metric reason,
                    enum ps_status status);
+/** Are there writes of its attributes that storage does not have yet? */
+bool ps_actor_has_uncommitted(const struct ps_actor *actor);
 /** Can it leave memory? */
 bool ps_actor_is_idle(const struct ps_actor *actor);
 void ps_actor_destroy(struct ps_actor *actor);
@@ -78,6 +81,9 @@ void ps_actor_end_sessions(struct ps_actor *actor, enum ps_session_end reason);
 
 /* ---- effects; see actor_effects.c ---- */
 
+/** Device contract 3.4. Returns: PS_OK; PS_EINVAL one is not acceptable, `why` says which rule. */
+PS_MUST_CHECK enum ps_status ps_actor_check_keys(const struct ps_kv *kvs, size_t count,
+                                                 struct ps_text *why);
 /** Put points into the batch, tell watchers after the commit. */
 PS_MUST_CHECK enum ps_status ps_actor_save_telemetry(struct ps_actor *actor,
                                                      const struct ps_save_telemetry *save,

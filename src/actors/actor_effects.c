@@ -41,7 +41,7 @@ static enum ps_status check_key(const struct ps_kv *kv, struct ps_text *why)
     return PS_OK;
 }
 
-static enum ps_status check_keys(const struct ps_kv *kvs, size_t count, struct ps_text *why)
+enum ps_status ps_actor_check_keys(const struct ps_kv *kvs, size_t count, struct ps_text *why)
 {
     for (size_t i = 0; i < count; i++) {
         enum ps_status st = check_key(&kvs[i], why);
@@ -134,7 +134,7 @@ static enum ps_status find_series(struct ps_actor *actor, const struct ps_kv *kv
     }
     if (all_known)
         return PS_OK;
-    enum ps_status st = check_keys(kvs, count, why);
+    enum ps_status st = ps_actor_check_keys(kvs, count, why);
     if (st != PS_OK)
         return st;
     if (!actor->series && !(actor->series = ps_series_table_get(table, &actor->id)))
@@ -169,7 +169,7 @@ enum ps_status ps_actor_save_telemetry(struct ps_actor *actor,
         return PS_ENOMEM;
     /* a long message is checked as a whole before its first part goes in */
     enum ps_status st =
-        save->kv_count > SERIES_AT_ONCE ? check_keys(save->kvs, save->kv_count, why) : PS_OK;
+        save->kv_count > SERIES_AT_ONCE ? ps_actor_check_keys(save->kvs, save->kv_count, why) : PS_OK;
     for (uint32_t at = 0; at < save->kv_count && st == PS_OK && save->keep_history;
          at += SERIES_AT_ONCE) {
         uint32_t left = save->kv_count - at;
@@ -213,6 +213,8 @@ static enum ps_status write_attributes(struct ps_actor *actor, struct ps_batch *
                                        uint32_t count)
 {
     enum ps_status st = PS_OK;
+    if (count)
+        actor->attributes_batch = batch->serial;
     for (uint32_t i = 0; i < count && st == PS_OK; i++) {
         st = ps_batch_add_attribute(batch, &actor->id, scope, &kvs[i], actor->shard->now_ms);
         if (st == PS_OK)
@@ -242,7 +244,7 @@ enum ps_status ps_actor_save_attributes(struct ps_actor *actor,
                                         const struct ps_save_attributes *save, uint32_t hops,
                                         struct ps_text *why)
 {
-    enum ps_status st = check_keys(save->kvs, save->kv_count, why);
+    enum ps_status st = ps_actor_check_keys(save->kvs, save->kv_count, why);
     if (st != PS_OK)
         return st;
     struct ps_batch *batch = ps_shard_batch(actor->shard);
@@ -250,6 +252,9 @@ enum ps_status ps_actor_save_attributes(struct ps_actor *actor,
     struct ps_kv *kvs = batch ? select_kvs(actor, save, &count) : NULL;
     if (!kvs)
         return PS_ENOMEM;
+    /* What equals a write that is not committed yet is true only once that is. */
+    if (count < save->kv_count && ps_actor_has_uncommitted(actor))
+        batch->effects++;
     st = write_attributes(actor, batch, save->scope, kvs, count);
     bool to_device = save->notify_device && save->scope == PS_SCOPE_SHARED && actor->sessions;
     bool to_watchers = save->tell_subscribers && actor->watches;
@@ -299,6 +304,7 @@ enum ps_status ps_actor_delete_attributes(struct ps_actor *actor, enum ps_attrib
         return PS_ENOMEM;
     enum ps_status st = PS_OK;
     size_t found = 0;
+    actor->attributes_batch = batch->serial;
     for (size_t i = 0; i < count && st == PS_OK; i++) {
         if (!ps_attribute_cache_remove(&actor->attributes, scope, keys[i].key, keys[i].key_len))
             continue;

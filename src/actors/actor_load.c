@@ -54,6 +54,37 @@ void ps_shard_load_actor(struct ps_shard *shard, struct ps_actor *actor)
     ps_shard_timer_start(shard, &actor->idle, shard->mono_ms + RETRY_MS);
 }
 
+struct load_barrier {
+    struct ps_ack ack; /* first */
+    struct ps_shard *shard;
+    struct ps_uuid entity;
+};
+
+static void load_now(struct ps_ack *ack)
+{
+    struct load_barrier *barrier = (struct load_barrier *)ack;
+    struct ps_actor *actor = ps_directory_find(&barrier->shard->directory, &barrier->entity);
+    PS_ASSERT(actor); /* it is loading, so it was not parked */
+    actor->load_pending = false;
+    ps_shard_load_actor(barrier->shard, actor);
+    free(barrier);
+}
+
+void ps_shard_load_after_commit(struct ps_shard *shard, struct ps_actor *actor)
+{
+    struct ps_batch *batch = ps_shard_batch(shard);
+    struct load_barrier *barrier = batch ? calloc(1, sizeof *barrier) : NULL;
+    if (!barrier) { /* then most likely it has settled */
+        ps_shard_timer_start(shard, &actor->idle, shard->mono_ms + RETRY_MS);
+        return;
+    }
+    barrier->shard = shard;
+    barrier->entity = actor->id.id;
+    actor->load_pending = true;
+    ps_ack_init(&barrier->ack, NULL, load_now);
+    ps_batch_add_ack(batch, &barrier->ack);
+}
+
 void ps_actor_loaded(struct ps_actor *actor, struct ps_actor_loaded *loaded)
 {
     struct ps_shard *shard = actor->shard;
@@ -73,6 +104,10 @@ void ps_actor_loaded(struct ps_actor *actor, struct ps_actor_loaded *loaded)
     ps_attribute_cache_take(&actor->attributes, &loaded->attributes);
     actor->attributes_epoch = shard->attributes_epoch;
     actor->state = loaded->status == PS_OK ? PS_ACTOR_READY : PS_ACTOR_GONE;
+    if (actor->state == PS_ACTOR_GONE) { /* nobody hears of it again, nor can stop watching it */
+        actor->watches = 0;
+        actor->hub = NULL;
+    }
     ps_shard_timer_start(shard, &actor->idle, shard->mono_ms + shard->settings->idle_park_ms);
     ps_shard_make_runnable(shard, actor);
 }

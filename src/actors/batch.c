@@ -84,6 +84,9 @@ static enum ps_status insert_letters(const struct ps_batch *batch, struct ps_db 
 static enum ps_status run_batch(struct ps_writer_item *item, struct ps_db *db)
 {
     struct ps_batch *batch = (struct ps_batch *)item;
+    batch->stale = batch->failures && *batch->failures != batch->failures_seen;
+    if (batch->stale)
+        return PS_OK; /* nothing is done; batch_done() says so */
     enum ps_status st = insert_series(batch, db);
     if (st == PS_OK)
         st = insert_points(batch, db);
@@ -97,6 +100,10 @@ static enum ps_status run_batch(struct ps_writer_item *item, struct ps_db *db)
 static void batch_done(struct ps_writer_item *item, enum ps_status st)
 {
     struct ps_batch *batch = (struct ps_batch *)item;
+    if (batch->stale)
+        st = PS_ESTORE;
+    else if (st != PS_OK && batch->failures && *batch->failures == batch->failures_seen)
+        ++*batch->failures;
     batch->status = st;
     ps_port_post(batch->home, &batch->settled);
 }
@@ -148,13 +155,14 @@ void ps_batch_reset(struct ps_batch *batch)
     batch->effects = batch->messages = 0;
     batch->ack_count = 0;
     batch->seq = 0;
+    batch->stale = false;
     ps_arena_reset(&batch->arena);
     ps_buf_clear(&batch->blob);
 }
 
 bool ps_batch_is_empty(const struct ps_batch *batch)
 {
-    return !batch->effects && !batch->ack_count;
+    return !batch->effects && !batch->ack_count && !batch->notices;
 }
 
 size_t ps_batch_bytes(const struct ps_batch *batch)

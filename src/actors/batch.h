@@ -52,6 +52,11 @@ struct ps_batch {
     struct ps_port *home; /* the shard's port */
     _Atomic int64_t *next_seq; /* of the journal; the writer's thread counts it up */
     struct ps_batch *next;
+    uint64_t serial; /* counts up with the batches of a shard */
+    /* A batch that began to fill before the failure of an earlier one was known must fail, too. */
+    uint32_t *failures;     /* of the shard's batches; writer's thread only. NULL: not counted */
+    uint32_t failures_seen; /* when it began to fill */
+    bool stale;
 
     struct ps_buf blob;
     struct ps_journal_encoder encoder;

@@ -104,7 +104,8 @@ static void save_telemetry(struct ps_actor_call *call, struct ps_actor *actor)
         return;
     }
     const struct ps_payload *payload = telemetry->payload;
-    enum ps_status st = PS_OK;
+    /* all of it or nothing: a bad key in the last entry must not leave the first ones stored */
+    enum ps_status st = ps_actor_check_keys(payload->kvs, payload->kv_count, blocking->why);
     for (size_t i = 0; i < payload->entry_count && st == PS_OK; i++) {
         const struct ps_payload_entry *entry = &payload->entries[i];
         struct ps_save_telemetry save = {

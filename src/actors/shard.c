@@ -131,10 +131,16 @@ static bool batch_is_full(const struct ps_shard *shard)
     return shard->filling && ps_batch_bytes(shard->filling) >= shard->settings->batch_bytes_max;
 }
 
+bool ps_shard_can_run(const struct ps_shard *shard)
+{
+    return !shard->doomed &&
+           !(shard->in_flight >= PS_BATCHES_IN_FLIGHT_MAX && batch_is_full(shard));
+}
+
+/* Full mailboxes keep sources from reading, never actors from running: only that empties them. */
 bool ps_shard_has_room(const struct ps_shard *shard)
 {
-    return shard->mailbox_bytes < MAILBOX_BYTES_MAX &&
-           !(shard->in_flight >= PS_BATCHES_IN_FLIGHT_MAX && batch_is_full(shard));
+    return shard->mailbox_bytes < MAILBOX_BYTES_MAX && ps_shard_can_run(shard);
 }
 
 /* The commit failed: what was put in is not stored, and what memory believes must follow. */
@@ -200,12 +206,32 @@ static void settle_batch(struct ps_shard *shard, struct ps_batch *batch)
     shard->spare = batch;
 }
 
+/* What began to fill before the failure was known may rest on what is not stored: a series' row, an
+ * attribute it was compared with. It fails as well, and nothing new begins before all of it has come
+ * back. (The writer refuses those in flight: batch.c.) */
+static void doom_followers(struct ps_shard *shard, enum ps_status status)
+{
+    shard->failures_seen++;
+    shard->doomed = shard->in_flight;
+    struct ps_batch *filling = shard->filling;
+    shard->filling = NULL;
+    if (!filling)
+        return;
+    filling->status = status;
+    settle_batch(shard, filling);
+}
+
 static void batch_came_back(struct ps_port_item *item, void *owner)
 {
     struct ps_shard *shard = owner;
     struct ps_batch *batch =
         (struct ps_batch *)((char *)item - offsetof(struct ps_batch, settled));
     shard->in_flight--;
+    shard->settled_serial = batch->serial;
+    if (shard->doomed)
+        shard->doomed--;
+    else if (batch->status != PS_OK)
+        doom_followers(shard, batch->status);
     settle_batch(shard, batch);
 }
 
@@ -220,6 +246,9 @@ struct ps_batch *ps_shard_batch(struct ps_shard *shard)
                                &batch) != PS_OK) {
         return NULL;
     }
+    batch->serial = ++shard->batch_serial;
+    batch->failures = &shard->failures;
+    batch->failures_seen = shard->failures_seen;
     shard->filling = batch;
     return batch;
 }
@@ -275,7 +304,7 @@ static void collect_garbage(struct ps_shard *shard)
 
 static void give_turns(struct ps_shard *shard)
 {
-    for (unsigned i = 0; i < TURNS_PER_ROUND && ps_shard_has_room(shard); i++) {
+    for (unsigned i = 0; i < TURNS_PER_ROUND && ps_shard_can_run(shard); i++) {
         struct ps_actor *actor = next_runnable(shard);
         if (!actor)
             break;
@@ -350,7 +379,7 @@ static void read_clocks(struct ps_shard *shard)
 
 static bool has_work(const struct ps_shard *shard)
 {
-    if (!ps_shard_has_room(shard))
+    if (!ps_shard_can_run(shard))
         return false; /* only a settled batch helps, and it comes through the port */
     return shard->run_first || shard->stalled.first;
 }

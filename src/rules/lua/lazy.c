@@ -3,8 +3,9 @@
  * Most scripts read a key or two. So `msg` and `metadata` start as empty tables whose hidden
  * metatable asks C for a key; nothing is copied, nothing allocated, and since no value survives a
  * call, an untouched table serves the next call again. Whatever could tell the difference (writing,
- * #, next, pairs, raw access, a metatable, encoding) first fills the table and takes the metatable
- * away: from then on it is a plain table. */
+ * next, pairs, raw access, a metatable, encoding) first fills the table and takes the metatable
+ * away: from then on it is a plain table. Only # needs no care: keys are text, so it is 0 always.
+ */
 #include "rules/lua/state.h"
 
 enum {
@@ -194,22 +195,13 @@ static int lazy_newindex(lua_State *L)
     return 0;
 }
 
-static int lazy_len(lua_State *L)
-{
-    ps_lua_table_ready(L, 1);
-    lua_pushinteger(L, (lua_Integer)lua_rawlen(L, 1));
-    return 1;
-}
-
 static void build_meta(lua_State *L, enum ps_lua_meta meta, lua_CFunction index)
 {
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 2);
     lua_pushcfunction(L, index);
     lua_setfield(L, -2, "__index");
     lua_pushcfunction(L, lazy_newindex);
     lua_setfield(L, -2, "__newindex");
-    lua_pushcfunction(L, lazy_len);
-    lua_setfield(L, -2, "__len");
     ps_lua_of(L)->meta_refs[meta] = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 

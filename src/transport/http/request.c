@@ -168,6 +168,17 @@ static void on_header(struct ps_http_exchange *exchange, const char *method)
     exchange->discard = call->reply.status != 0;
 }
 
+/* The body's end cannot be told: a coding we do not know, or two answers to one question, which is
+ * how requests are smuggled past proxies. The library would wait for the end of the connection. */
+static bool framing_is_bad(struct ps_http_exchange *exchange)
+{
+    const char *coding = header_of(exchange, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+    if (!coding)
+        return false;
+    return strcasecmp(coding, "chunked") != 0 ||
+           header_of(exchange, MHD_HTTP_HEADER_CONTENT_LENGTH) != NULL;
+}
+
 /* --- body --- */
 
 static enum MHD_Result on_body(struct ps_http_exchange *exchange, const char *body, size_t *size)
@@ -329,6 +340,17 @@ static enum MHD_Result on_answer(struct ps_http_exchange *exchange)
     return send_reply(exchange, &exchange->call.reply);
 }
 
+static enum MHD_Result refuse_framing(struct ps_http_exchange *exchange)
+{
+    struct ps_http_reply *reply = &exchange->call.reply;
+    count(exchange->lane, PS_METRIC_HTTP_PROTOCOL_ERRORS, 1);
+    ps_http_reply_error(reply, 400, PS_HTTP_BAD_REQUEST,
+                        "The body's length is told wrongly: Transfer-Encoding must be chunked, and "
+                        "then without Content-Length");
+    reply->close = true;
+    return on_answer(exchange);
+}
+
 enum MHD_Result ps_http_on_request(void *lane, struct MHD_Connection *connection, const char *url,
                                    const char *method, const char *version, const char *body,
                                    size_t *body_size, void **con_cls)
@@ -343,7 +365,7 @@ enum MHD_Result ps_http_on_request(void *lane, struct MHD_Connection *connection
         return MHD_NO; /* memory was short at the request line */
     if (!exchange->started) {
         on_header(exchange, method);
-        return MHD_YES;
+        return framing_is_bad(exchange) ? refuse_framing(exchange) : MHD_YES;
     }
     if (*body_size > 0)
         return on_body(exchange, body, body_size);

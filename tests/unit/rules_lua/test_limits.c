@@ -171,7 +171,7 @@ static void attacks_end_in_time_with_their_kind(void **state)
 {
     (void)state;
     struct fixture f, bystander;
-    fixture_init(&f);
+    fixture_init_with(&f, &PS_LUA_LIMITS_DEFAULT);
     fixture_init(&bystander);
     assert_int_equal(run_text(&bystander, "return 'ready'"), PS_OK);
     for (size_t i = 0; i < sizeof attacks / sizeof attacks[0]; i++) {
@@ -247,9 +247,7 @@ static void garbage_is_collected_before_memory_runs_out(void **state)
 {
     (void)state;
     struct fixture f;
-    struct ps_lua_limits limits = PS_LUA_LIMITS_DEFAULT;
-    limits.wall_ms *= SLOWNESS;
-    fixture_init_with(&f, &limits);
+    fixture_init(&f);
     /* 20 MB in all, little of it at a time */
     assert_int_equal(
         run_text(&f, "local s for i = 1, 20000 do s = ('x'):rep(1000) .. i end return s:sub(-5)"),

@@ -30,6 +30,7 @@ static const struct pattern_case {
     { "('x]'):match('[]x]+')", "x]" },
     { "('x^'):match('[x^]+')", "x^" },
     { "('abc1'):match('[^%d]+')", "abc" },
+    { "('a^b'):match('[^a]+')", "^b" },
     { "('abc-'):match('[a-c-]+')", "abc-" },
     { "('-a'):match('[+-]')", "-" },
     { "('\\0ab'):match('%z') == nil", "true" },

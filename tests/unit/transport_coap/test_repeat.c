@@ -82,9 +82,20 @@ static void digests_tell_parts_and_lengths_apart(void **state)
 {
     struct ps_coap_repeats *repeats = *state;
     static const char *const pairs[][2] = {
-        { "", "a" },   { "a", "" },       { "ab", "" },          { "", "ab" },       { "b", "a" },
-        { "\0a", "" }, { "abcdefgh", "" }, { "abcdefgh", "i" },   { "abcdefghi", "" }, { "", "" },
-        { "a", "b" },  { "abcdefg", "h" }, { "abcdefghijkl", "" }, { "abcdefghijkm", "" },
+        { "", "a" },
+        { "a", "" },
+        { "ab", "" },
+        { "", "ab" },
+        { "b", "a" },
+        { "\0a", "" },
+        { "abcdefgh", "" },
+        { "abcdefgh", "i" },
+        { "abcdefghi", "" },
+        { "", "" },
+        { "a", "b" },
+        { "abcdefg", "h" },
+        { "abcdefghijkl", "" },
+        { "abcdefghijkm", "" },
     };
     enum { COUNT = sizeof pairs / sizeof *pairs };
     uint64_t digests[COUNT];
@@ -92,8 +103,7 @@ static void digests_tell_parts_and_lengths_apart(void **state)
         digests[i] = ps_coap_repeats_digest(repeats, 0, pairs[i][0], strlen(pairs[i][0]));
         if (i == 5) /* the one with a zero byte */
             digests[i] = ps_coap_repeats_digest(repeats, 0, "\0a", 2);
-        digests[i] =
-            ps_coap_repeats_digest(repeats, digests[i], pairs[i][1], strlen(pairs[i][1]));
+        digests[i] = ps_coap_repeats_digest(repeats, digests[i], pairs[i][1], strlen(pairs[i][1]));
         for (size_t j = 0; j < i; j++)
             assert_true(digests[i] != digests[j]);
     }

@@ -475,6 +475,53 @@ static void a_chunked_body_is_put_together(void **state)
     fixture_deinit(&f);
 }
 
+static void a_body_whose_end_cannot_be_told_ends_the_connection(void **state)
+{
+    (void)state;
+    static const char *const framings[] = {
+        "Transfer-Encoding: gzip\r\n\r\n3\r\nnow\r\n0\r\n\r\n",
+        "Transfer-Encoding: xchunked\r\n\r\nnow",
+        "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n3\r\nnow\r\n0\r\n\r\n",
+    };
+    struct fixture f;
+    fixture_init(&f);
+    fixture_start(&f);
+    for (size_t i = 0; i < sizeof framings / sizeof framings[0]; i++) {
+        char text[512], answer[ANSWER_SIZE];
+        int client = connect_to(&f);
+        int len = snprintf(text, sizeof text, "%s HTTP/1.1\r\nHost: x\r\n%s", POST, framings[i]);
+        send_bytes(client, text, (size_t)len);
+        read_answer(client, answer);
+        assert_int_equal(strtoul(answer + 9, NULL, 10), 400);
+        assert_non_null(strstr(answer, "Connection: close\r\n"));
+        close(client);
+    }
+    fixture_deinit(&f);
+}
+
+static void half_a_body_and_then_silence_is_closed(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char byte;
+    fixture_init(&f);
+    f.config.http_request_timeout_ms = 1000;
+    fixture_start(&f);
+    int silent = connect_to(&f);
+    static const char half[] = POST " HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{}";
+    send_bytes(silent, half, sizeof half - 1);
+    int gone = connect_to(&f); /* and one that says it will not send the rest */
+    send_bytes(gone, half, sizeof half - 1);
+    shutdown(gone, SHUT_WR);
+    assert_true(readable_within(silent, DEADLINE_MS));
+    assert_int_equal(recv(silent, &byte, 1, 0), 0);
+    assert_true(readable_within(gone, DEADLINE_MS));
+    assert_int_equal(recv(gone, &byte, 1, 0), 0);
+    close(silent);
+    close(gone);
+    fixture_deinit(&f);
+}
+
 static void pipelined_requests_are_answered_in_order(void **state)
 {
     (void)state;
@@ -598,6 +645,8 @@ int main(void)
         cmocka_unit_test(any_origin_may_read_the_answers),
         cmocka_unit_test(too_large_a_body_is_refused_and_the_connection_goes_on),
         cmocka_unit_test(a_chunked_body_is_put_together),
+        cmocka_unit_test(a_body_whose_end_cannot_be_told_ends_the_connection),
+        cmocka_unit_test(half_a_body_and_then_silence_is_closed),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(a_client_that_leaves_while_it_waits_costs_nothing),
         cmocka_unit_test(a_request_past_its_deadline_is_answered_and_its_late_answer_dropped),
