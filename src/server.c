@@ -87,7 +87,8 @@ void ps_server_configure_log(const struct ps_config *config)
         ps_log_event(PS_LOG_ERROR, "server", "log_levels_refused", "error", why.data);
 }
 
-/* ---- process ----------------------------------------------------------------------------------- */
+/* ---- process -----------------------------------------------------------------------------------
+ */
 
 static void raise_descriptor_limit(void)
 {
@@ -130,14 +131,15 @@ static enum ps_status open_directory(struct server *server)
     return PS_OK;
 }
 
-/* ---- core -------------------------------------------------------------------------------------- */
+/* ---- core --------------------------------------------------------------------------------------
+ */
 
 static void show_password(const char *password)
 {
     if (!password[0])
         return;
-    printf("First start: the system administrator is %s, password %s\n",
-           PS_INSTALL_SYSADMIN_EMAIL, password);
+    printf("First start: the system administrator is %s, password %s\n", PS_INSTALL_SYSADMIN_EMAIL,
+           password);
     fflush(stdout);
 }
 
@@ -194,7 +196,8 @@ static enum ps_status start_core(struct server *server)
     return st == PS_OK ? PS_OK : fail(st, "core", "");
 }
 
-/* ---- actors ------------------------------------------------------------------------------------ */
+/* ---- actors ------------------------------------------------------------------------------------
+ */
 
 static struct ps_lua_limits lua_limits(const struct ps_config *config)
 {
@@ -271,7 +274,8 @@ static enum ps_status start_actors(struct server *server)
     return st == PS_OK ? PS_OK : fail(st, "actors", "");
 }
 
-/* ---- transports --------------------------------------------------------------------------------- */
+/* ---- transports ---------------------------------------------------------------------------------
+ */
 
 static void adopt_ws(void *ws, int fd)
 {
@@ -329,7 +333,8 @@ static enum ps_status start_transports(struct server *server)
     return st == PS_OK ? PS_OK : fail(st, "transports", why.data);
 }
 
-/* ---- serving ------------------------------------------------------------------------------------ */
+/* ---- serving ------------------------------------------------------------------------------------
+ */
 
 /* Written beside and renamed: who waits for the file never sees half of it. */
 static void write_ready_file(const struct server *server)
@@ -439,10 +444,10 @@ static void stop(struct server *server)
         ps_ws_stop(server->ws);
     if (server->actors_run)
         ps_actors_stop(server->actors);
+    ps_reader_pool_destroy(server->readers); /* before the ports its jobs post to */
     ps_ws_destroy(server->ws);
     ps_mqtt_destroy(server->mqtt);
     ps_rest_destroy(server->rest);
-    ps_reader_pool_destroy(server->readers);
     ps_writer_stop(server->writer);
     ps_actors_destroy(server->actors);
     ps_identity_cache_destroy(server->identities);

@@ -53,7 +53,7 @@ def sanitizer_environment():
     supp = ROOT / "tests/support"
     return {
         **os.environ,
-        "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
+        "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1",
         "LSAN_OPTIONS": f"suppressions={supp}/lsan.supp:print_suppressions=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
         "TSAN_OPTIONS": f"suppressions={supp}/tsan.supp:second_deadlock_stack=1",

@@ -8,13 +8,10 @@
 
 enum { CALLS_PER_TURN = 256 };
 
-
-
 static void idle_fired(struct ps_timer *timer, void *owner)
 {
     struct ps_shard *shard = owner;
-    struct ps_actor *actor =
-        (struct ps_actor *)((char *)timer - offsetof(struct ps_actor, idle));
+    struct ps_actor *actor = (struct ps_actor *)((char *)timer - offsetof(struct ps_actor, idle));
     if (actor->state == PS_ACTOR_LOADING) {
         if (!actor->load_pending)
             ps_shard_load_actor(shard, actor);
@@ -25,8 +22,7 @@ static void idle_fired(struct ps_timer *timer, void *owner)
         idle_ms < shard->settings->idle_park_ms) {
         int64_t rest = shard->settings->idle_park_ms - idle_ms;
         ps_shard_timer_start(shard, timer,
-                             shard->mono_ms +
-                                 (rest > 0 ? rest : shard->settings->idle_park_ms));
+                             shard->mono_ms + (rest > 0 ? rest : shard->settings->idle_park_ms));
         return;
     }
     ps_metrics_add(shard->settings->metrics, shard->index, PS_METRIC_ACTORS_PARKED, 1);
@@ -114,7 +110,8 @@ void ps_actor_reload(struct ps_actor *actor)
         ps_shard_load_actor(actor->shard, actor);
 }
 
-/* ---- a message's way through the chain --------------------------------------------------------- */
+/* ---- a message's way through the chain ---------------------------------------------------------
+ */
 
 static const struct ps_program *chain_of(const struct ps_actor *actor)
 {
@@ -190,7 +187,8 @@ static void run_message(struct ps_actor *actor, struct ps_msg *msg)
     finish_message(actor, batch, msg, effects_before);
 }
 
-/* ---- turns ------------------------------------------------------------------------------------- */
+/* ---- turns -------------------------------------------------------------------------------------
+ */
 
 static struct ps_actor_call *take_call(struct ps_actor *actor)
 {

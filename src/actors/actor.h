@@ -1,8 +1,8 @@
 /* actor: one entity in memory: its mailbox, its attributes, its sessions, who watches it.
  *
  * Created by the first message or call for its id; its state is loaded by a reader while what
- * arrives waits; parked when it has been idle. Belongs to its shard's thread. Room-internal: outside
- * of actors an entity is reached by id. */
+ * arrives waits; parked when it has been idle. Belongs to its shard's thread. Room-internal:
+ * outside of actors an entity is reached by id. */
 #ifndef PS_ACTORS_ACTOR_H
 #define PS_ACTORS_ACTOR_H
 
@@ -34,19 +34,19 @@ struct ps_actor {
     struct ps_uuid tenant;
     struct ps_device_identity *identity; /* devices; NULL for others and until loaded */
     enum ps_actor_state state;
-    bool load_pending;                   /* a reader works for it */
-    bool runnable;                       /* in the run queue */
-    struct ps_mailbox mailbox;           /* data lane */
+    bool load_pending;                        /* a reader works for it */
+    bool runnable;                            /* in the run queue */
+    struct ps_mailbox mailbox;                /* data lane */
     struct ps_actor_call *calls, **call_tail; /* control lane */
-    struct ps_session *sessions;         /* oldest first */
-    struct ps_entity_series *series;     /* NULL until the first point */
+    struct ps_session *sessions;              /* oldest first */
+    struct ps_entity_series *series;          /* NULL until the first point */
     struct ps_attribute_cache attributes;
-    uint32_t attributes_epoch;           /* of the shard, when they were loaded */
-    uint64_t attributes_batch;           /* serial of the last batch with a write of them */
-    struct ps_update_hub *hub;           /* who watches; NULL: nobody */
+    uint32_t attributes_epoch; /* of the shard, when they were loaded */
+    uint64_t attributes_batch; /* serial of the last batch with a write of them */
+    struct ps_update_hub *hub; /* who watches; NULL: nobody */
     uint32_t watches;
     struct ps_timer idle;
-    int64_t last_activity_ms;            /* monotonic */
+    int64_t last_activity_ms; /* monotonic */
 };
 
 /** Queue a call behind the others and make the actor runnable. */
@@ -59,7 +59,7 @@ struct ps_actor *ps_actor_create(struct ps_shard *shard, const struct ps_uuid *t
                                  const struct ps_entity_id *entity);
 /** Its state arrived (or could not be loaded). */
 struct ps_actor_loaded {
-    enum ps_status status; /* PS_ENOTFOUND: gone */
+    enum ps_status status;               /* PS_ENOTFOUND: gone */
     struct ps_device_identity *identity; /* taken */
     struct ps_attribute_list attributes; /* taken */
 };
@@ -82,19 +82,20 @@ void ps_actor_end_sessions(struct ps_actor *actor, enum ps_session_end reason);
 /* ---- effects; see actor_effects.c ---- */
 
 /** Device contract 3.4. Returns: PS_OK; PS_EINVAL one is not acceptable, `why` says which rule. */
-PS_MUST_CHECK enum ps_status ps_actor_check_keys(const struct ps_kv *kvs, size_t count,
-                                                 struct ps_text *why);
+PS_MUST_CHECK
+enum ps_status ps_actor_check_keys(const struct ps_kv *kvs, size_t count, struct ps_text *why);
 /** Put points into the batch, tell watchers after the commit. */
-PS_MUST_CHECK enum ps_status ps_actor_save_telemetry(struct ps_actor *actor,
-                                                     const struct ps_save_telemetry *save,
-                                                     struct ps_text *why);
+PS_MUST_CHECK
+enum ps_status ps_actor_save_telemetry(struct ps_actor *actor, const struct ps_save_telemetry *save,
+                                       struct ps_text *why);
 /** Put attributes into the batch; tell watchers, sessions and the rule chain as `save` says. */
-PS_MUST_CHECK enum ps_status ps_actor_save_attributes(struct ps_actor *actor,
-                                                      const struct ps_save_attributes *save,
-                                                      uint32_t hops, struct ps_text *why);
-PS_MUST_CHECK enum ps_status ps_actor_delete_attributes(struct ps_actor *actor,
-                                                        enum ps_attribute_scope scope,
-                                                        const struct ps_kv *keys, size_t count);
+PS_MUST_CHECK
+enum ps_status ps_actor_save_attributes(struct ps_actor *actor,
+                                        const struct ps_save_attributes *save, uint32_t hops,
+                                        struct ps_text *why);
+PS_MUST_CHECK
+enum ps_status ps_actor_delete_attributes(struct ps_actor *actor, enum ps_attribute_scope scope,
+                                          const struct ps_kv *keys, size_t count);
 /** A message that this entity's own work makes enters its rule chain (no ack). */
 void ps_actor_emit(struct ps_actor *actor, const struct ps_msg_content *content, uint32_t hops);
 /** Tell sessions and watchers what a committed notice says. */

@@ -7,7 +7,8 @@
 
 enum { KEY_CHARACTERS_MAX = 255, HOPS_MAX = 8 };
 
-/* ---- keys -------------------------------------------------------------------------------------- */
+/* ---- keys --------------------------------------------------------------------------------------
+ */
 
 static bool is_blank(const char *text, size_t len)
 {
@@ -51,7 +52,8 @@ enum ps_status ps_actor_check_keys(const struct ps_kv *kvs, size_t count, struct
     return PS_OK;
 }
 
-/* ---- updates ----------------------------------------------------------------------------------- */
+/* ---- updates -----------------------------------------------------------------------------------
+ */
 
 static struct ps_update *make_update(const struct ps_actor *actor, enum ps_update_kind kind,
                                      enum ps_attribute_scope scope, int64_t ts_ms,
@@ -59,8 +61,8 @@ static struct ps_update *make_update(const struct ps_actor *actor, enum ps_updat
 {
     size_t text_len = 0;
     for (size_t i = 0; i < count; i++)
-        text_len += kvs[i].key_len +
-                    (kvs[i].value.type >= PS_VALUE_STRING ? (size_t)kvs[i].value.len : 0);
+        text_len +=
+            kvs[i].key_len + (kvs[i].value.type >= PS_VALUE_STRING ? (size_t)kvs[i].value.len : 0);
     struct ps_update *update = malloc(sizeof *update + count * sizeof *kvs + text_len);
     if (!update)
         return NULL;
@@ -88,8 +90,7 @@ static struct ps_update *make_update(const struct ps_actor *actor, enum ps_updat
 
 static void post_to_hub(struct ps_update_hub *hub, struct ps_update *update)
 {
-    uint64_t outstanding =
-        atomic_fetch_add_explicit(&hub->outstanding, 1, memory_order_relaxed);
+    uint64_t outstanding = atomic_fetch_add_explicit(&hub->outstanding, 1, memory_order_relaxed);
     if (outstanding >= hub->outstanding_max) {
         atomic_fetch_sub_explicit(&hub->outstanding, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&hub->lost, 1, memory_order_relaxed);
@@ -105,8 +106,7 @@ void ps_actor_tell(struct ps_actor *actor, struct ps_update *update, bool to_dev
 {
     bool deleted = update->kind == PS_UPDATE_ATTRIBUTES_DELETED;
     struct ps_session *next;
-    for (struct ps_session *session = to_device ? actor->sessions : NULL; session;
-         session = next) {
+    for (struct ps_session *session = to_device ? actor->sessions : NULL; session; session = next) {
         next = session->next; /* the session may close itself */
         if (session->wants_shared_attributes)
             session->ops->shared_attributes(session, update->kvs, update->kv_count, deleted);
@@ -117,7 +117,8 @@ void ps_actor_tell(struct ps_actor *actor, struct ps_update *update, bool to_dev
         free(update);
 }
 
-/* ---- telemetry --------------------------------------------------------------------------------- */
+/* ---- telemetry ---------------------------------------------------------------------------------
+ */
 
 enum { SERIES_AT_ONCE = 32 };
 
@@ -161,15 +162,16 @@ static enum ps_status add_points(struct ps_actor *actor, struct ps_batch *batch,
     return st;
 }
 
-enum ps_status ps_actor_save_telemetry(struct ps_actor *actor,
-                                       const struct ps_save_telemetry *save, struct ps_text *why)
+enum ps_status ps_actor_save_telemetry(struct ps_actor *actor, const struct ps_save_telemetry *save,
+                                       struct ps_text *why)
 {
     struct ps_batch *batch = ps_shard_batch(actor->shard);
     if (!batch)
         return PS_ENOMEM;
     /* a long message is checked as a whole before its first part goes in */
-    enum ps_status st =
-        save->kv_count > SERIES_AT_ONCE ? ps_actor_check_keys(save->kvs, save->kv_count, why) : PS_OK;
+    enum ps_status st = save->kv_count > SERIES_AT_ONCE
+                            ? ps_actor_check_keys(save->kvs, save->kv_count, why)
+                            : PS_OK;
     for (uint32_t at = 0; at < save->kv_count && st == PS_OK && save->keep_history;
          at += SERIES_AT_ONCE) {
         uint32_t left = save->kv_count - at;
@@ -184,11 +186,12 @@ enum ps_status ps_actor_save_telemetry(struct ps_actor *actor,
     return st;
 }
 
-/* ---- attributes -------------------------------------------------------------------------------- */
+/* ---- attributes --------------------------------------------------------------------------------
+ */
 
 /* The key-values of a write that change something, or all of them. Caller frees. */
-static struct ps_kv *select_kvs(const struct ps_actor *actor,
-                                const struct ps_save_attributes *save, uint32_t *count)
+static struct ps_kv *select_kvs(const struct ps_actor *actor, const struct ps_save_attributes *save,
+                                uint32_t *count)
 {
     struct ps_kv *kvs = malloc((save->kv_count ? save->kv_count : 1) * sizeof *kvs);
     if (!kvs)
@@ -199,9 +202,9 @@ static struct ps_kv *select_kvs(const struct ps_actor *actor,
         if (kv->value.type == PS_VALUE_NULL)
             continue;
         const struct ps_attribute *old =
-            save->only_changed ? ps_attribute_cache_find(&actor->attributes, save->scope, kv->key,
-                                                         kv->key_len)
-                               : NULL;
+            save->only_changed
+                ? ps_attribute_cache_find(&actor->attributes, save->scope, kv->key, kv->key_len)
+                : NULL;
         if (!old || !ps_value_equal(&old->value, &kv->value))
             kvs[(*count)++] = *kv;
     }
@@ -218,8 +221,7 @@ static enum ps_status write_attributes(struct ps_actor *actor, struct ps_batch *
     for (uint32_t i = 0; i < count && st == PS_OK; i++) {
         st = ps_batch_add_attribute(batch, &actor->id, scope, &kvs[i], actor->shard->now_ms);
         if (st == PS_OK)
-            st = ps_attribute_cache_put(&actor->attributes, scope, &kvs[i],
-                                        actor->shard->now_ms);
+            st = ps_attribute_cache_put(&actor->attributes, scope, &kvs[i], actor->shard->now_ms);
     }
     return st;
 }
@@ -229,10 +231,9 @@ static void emit_scope_event(struct ps_actor *actor, enum ps_msg_type type,
                              uint32_t hops)
 {
     const char *name = ps_attribute_scope_name(scope);
-    struct ps_pair metadata = { .key = "scope",
-                                .key_len = 5,
-                                .value = name,
-                                .value_len = (uint32_t)strlen(name) };
+    struct ps_pair metadata = {
+        .key = "scope", .key_len = 5, .value = name, .value_len = (uint32_t)strlen(name)
+    };
     struct ps_msg_content content = *data;
     content.type = type;
     content.metadata = &metadata;
@@ -259,14 +260,12 @@ enum ps_status ps_actor_save_attributes(struct ps_actor *actor,
     bool to_device = save->notify_device && save->scope == PS_SCOPE_SHARED && actor->sessions;
     bool to_watchers = save->tell_subscribers && actor->watches;
     if (st == PS_OK && count && (to_device || to_watchers))
-        st = ps_batch_add_notice(batch,
-                        make_update(actor, PS_UPDATE_ATTRIBUTES, save->scope,
-                                    actor->shard->now_ms, kvs, count),
-                        to_device, to_watchers);
+        st = ps_batch_add_notice(
+            batch,
+            make_update(actor, PS_UPDATE_ATTRIBUTES, save->scope, actor->shard->now_ms, kvs, count),
+            to_device, to_watchers);
     if (st == PS_OK && count && save->tell_rule_chain) {
-        struct ps_msg_content data = { .data_kind = PS_DATA_OBJECT,
-                                       .kvs = kvs,
-                                       .kv_count = count };
+        struct ps_msg_content data = { .data_kind = PS_DATA_OBJECT, .kvs = kvs, .kv_count = count };
         emit_scope_event(actor, PS_MSG_ATTRIBUTES_UPDATED, save->scope, &data, hops);
     }
     free(kvs);
@@ -284,11 +283,11 @@ static void emit_deleted(struct ps_actor *actor, enum ps_attribute_scope scope,
         ps_json_put_string(&list, keys[i].key, keys[i].key_len);
     }
     ps_buf_put_char(&list, ']');
-    struct ps_kv names = { .key = "attributes",
-                           .key_len = 10,
-                           .value = { .type = PS_VALUE_JSON,
-                                      .len = (uint32_t)list.len,
-                                      .text = list.data } };
+    struct ps_kv names = {
+        .key = "attributes",
+        .key_len = 10,
+        .value = { .type = PS_VALUE_JSON, .len = (uint32_t)list.len, .text = list.data }
+    };
     struct ps_msg_content data = { .data_kind = PS_DATA_OBJECT, .kvs = &names, .kv_count = 1 };
     if (ps_buf_ok(&list))
         emit_scope_event(actor, PS_MSG_ATTRIBUTES_DELETED, scope, &data, 0);
@@ -309,15 +308,14 @@ enum ps_status ps_actor_delete_attributes(struct ps_actor *actor, enum ps_attrib
         if (!ps_attribute_cache_remove(&actor->attributes, scope, keys[i].key, keys[i].key_len))
             continue;
         gone[found] = (struct ps_kv){ .key = keys[i].key, .key_len = keys[i].key_len };
-        st = ps_batch_add_attribute(batch, &actor->id, scope, &gone[found++],
-                                    actor->shard->now_ms);
+        st = ps_batch_add_attribute(batch, &actor->id, scope, &gone[found++], actor->shard->now_ms);
     }
     bool to_device = scope == PS_SCOPE_SHARED && actor->sessions;
     if (st == PS_OK && found && (to_device || actor->watches))
         st = ps_batch_add_notice(batch,
-                        make_update(actor, PS_UPDATE_ATTRIBUTES_DELETED, scope,
-                                    actor->shard->now_ms, gone, found),
-                        to_device, actor->watches > 0);
+                                 make_update(actor, PS_UPDATE_ATTRIBUTES_DELETED, scope,
+                                             actor->shard->now_ms, gone, found),
+                                 to_device, actor->watches > 0);
     if (st == PS_OK && found)
         emit_deleted(actor, scope, gone, found);
     free(gone);
@@ -342,7 +340,8 @@ void ps_actor_emit(struct ps_actor *actor, const struct ps_msg_content *content,
     }
 }
 
-/* ---- the host of runs -------------------------------------------------------------------------- */
+/* ---- the host of runs --------------------------------------------------------------------------
+ */
 
 static struct ps_actor *actor_of(struct ps_host *host)
 {
@@ -350,8 +349,7 @@ static struct ps_actor *actor_of(struct ps_host *host)
 }
 
 static enum ps_status host_save_telemetry(struct ps_host *host, const struct ps_msg *msg,
-                                          const struct ps_save_telemetry *save,
-                                          struct ps_text *why)
+                                          const struct ps_save_telemetry *save, struct ps_text *why)
 {
     (void)msg;
     return ps_actor_save_telemetry(actor_of(host), save, why);

@@ -122,8 +122,8 @@ enum ps_status ps_actors_create(const struct ps_actors_settings *settings, struc
     actors->shards = calloc(settings->shards, sizeof *actors->shards);
     enum ps_status st = actors->shards ? PS_OK : PS_ENOMEM;
     for (unsigned i = 0; i < settings->shards && st == PS_OK; i++) {
-        st = ps_shard_create(actors, i, &actors->settings, &actors->next_series,
-                             &actors->shards[i]);
+        st =
+            ps_shard_create(actors, i, &actors->settings, &actors->next_series, &actors->shards[i]);
         if (st == PS_OK)
             actors->shard_count++;
     }

@@ -28,7 +28,8 @@ struct ps_shard *ps_actors_shard(struct ps_actors *actors, unsigned index);
  *
  * Thread: any. On the entity's own shard the message goes straight into the mailbox.
  */
-PS_MUST_CHECK enum ps_status ps_actors_post(struct ps_actors *actors, struct ps_msg **msg);
+PS_MUST_CHECK
+enum ps_status ps_actors_post(struct ps_actors *actors, struct ps_msg **msg);
 
 /**
  * Drop a message that ps_actors_post() did not take, its ack failing with PS_EBUSY. Where other

@@ -32,14 +32,16 @@ struct ps_actors_settings {
     size_t head_memory_max; /* of all shards */
 };
 
-PS_MUST_CHECK enum ps_status ps_actors_create(const struct ps_actors_settings *settings,
-                                              struct ps_actors **out);
+PS_MUST_CHECK
+enum ps_status ps_actors_create(const struct ps_actors_settings *settings, struct ps_actors **out);
 /** The next row of the journal; batches take theirs while they are written. */
 _Atomic int64_t *ps_actors_next_seq(struct ps_actors *actors);
 /** Read the telemetry that is in the database into the heads. Thread: main, before start. */
-PS_MUST_CHECK enum ps_status ps_actors_load(struct ps_actors *actors, struct ps_db *db,
-                                            struct ps_load_result *result);
-PS_MUST_CHECK enum ps_status ps_actors_start(struct ps_actors *actors);
+PS_MUST_CHECK
+enum ps_status ps_actors_load(struct ps_actors *actors, struct ps_db *db,
+                              struct ps_load_result *result);
+PS_MUST_CHECK
+enum ps_status ps_actors_start(struct ps_actors *actors);
 /** Finish every mailbox, commit, answer; then join. Transports must have stopped feeding. */
 void ps_actors_stop(struct ps_actors *actors);
 void ps_actors_destroy(struct ps_actors *actors);

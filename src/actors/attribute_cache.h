@@ -1,6 +1,7 @@
 /* attribute_cache: an entity's attributes as its actor sees them, own uncommitted writes included.
  *
- * Loaded with the actor. If a commit fails, caches of the shard are thrown away and loaded again. */
+ * Loaded with the actor. If a commit fails, caches of the shard are thrown away and loaded again.
+ */
 #ifndef PS_ACTORS_ATTRIBUTE_CACHE_H
 #define PS_ACTORS_ATTRIBUTE_CACHE_H
 
@@ -23,9 +24,10 @@ void ps_attribute_cache_take(struct ps_attribute_cache *cache, struct ps_attribu
 const struct ps_attribute *ps_attribute_cache_find(const struct ps_attribute_cache *cache,
                                                    enum ps_attribute_scope scope, const char *key,
                                                    size_t key_len);
-PS_MUST_CHECK enum ps_status ps_attribute_cache_put(struct ps_attribute_cache *cache,
-                                                    enum ps_attribute_scope scope,
-                                                    const struct ps_kv *kv, int64_t updated_ms);
+PS_MUST_CHECK
+enum ps_status ps_attribute_cache_put(struct ps_attribute_cache *cache,
+                                      enum ps_attribute_scope scope, const struct ps_kv *kv,
+                                      int64_t updated_ms);
 /** False if there was none. */
 bool ps_attribute_cache_remove(struct ps_attribute_cache *cache, enum ps_attribute_scope scope,
                                const char *key, size_t key_len);

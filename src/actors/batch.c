@@ -46,8 +46,7 @@ static enum ps_status insert_points(struct ps_batch *batch, struct ps_db *db)
     if (!batch->point_count)
         return PS_OK;
     struct ps_stmt *stmt;
-    enum ps_status st =
-        ps_db_prepare(db, "INSERT INTO journal (seq, points) VALUES (?, ?)", &stmt);
+    enum ps_status st = ps_db_prepare(db, "INSERT INTO journal (seq, points) VALUES (?, ?)", &stmt);
     if (st != PS_OK)
         return st;
     batch->seq = atomic_fetch_add_explicit(batch->next_seq, 1, memory_order_relaxed);
@@ -220,10 +219,9 @@ enum ps_status ps_batch_add_attribute(struct ps_batch *batch, const struct ps_en
     if (!grow((void **)&batch->attributes, &batch->attribute_cap, batch->attribute_count,
               sizeof *batch->attributes))
         return PS_ENOMEM;
-    struct ps_batch_attribute row = { .entity = *entity,
-                                      .scope = scope,
-                                      .kv = *kv,
-                                      .updated_ms = updated_ms };
+    struct ps_batch_attribute row = {
+        .entity = *entity, .scope = scope, .kv = *kv, .updated_ms = updated_ms
+    };
     row.kv.key = ps_arena_copy(&batch->arena, kv->key, kv->key_len);
     if (!row.kv.key || !copy_value(batch, &row.kv.value))
         return PS_ENOMEM;
@@ -276,11 +274,10 @@ enum ps_status ps_batch_add_letter(struct ps_batch *batch, const struct ps_msg *
     return PS_OK;
 }
 
-enum ps_status ps_batch_add_notice(struct ps_batch *batch, struct ps_update *update,
-                                   bool to_device, bool to_watchers)
+enum ps_status ps_batch_add_notice(struct ps_batch *batch, struct ps_update *update, bool to_device,
+                                   bool to_watchers)
 {
-    struct ps_batch_notice *notice =
-        update ? ps_arena_alloc(&batch->arena, sizeof *notice) : NULL;
+    struct ps_batch_notice *notice = update ? ps_arena_alloc(&batch->arena, sizeof *notice) : NULL;
     if (!notice) {
         free(update);
         return PS_ENOMEM;

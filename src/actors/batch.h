@@ -49,7 +49,7 @@ struct ps_batch_notice {
 struct ps_batch {
     struct ps_writer_item item; /* first */
     struct ps_port_item settled;
-    struct ps_port *home; /* the shard's port */
+    struct ps_port *home;      /* the shard's port */
     _Atomic int64_t *next_seq; /* of the journal; the writer's thread counts it up */
     struct ps_batch *next;
     uint64_t serial; /* counts up with the batches of a shard */
@@ -77,10 +77,10 @@ struct ps_batch {
     int64_t seq;           /* journal row, if there are points */
 };
 
-PS_MUST_CHECK enum ps_status ps_batch_create(struct ps_port *home, _Atomic int64_t *next_seq,
-                                             void (*settled)(struct ps_port_item *item,
-                                                             void *owner),
-                                             struct ps_batch **out);
+PS_MUST_CHECK
+enum ps_status ps_batch_create(struct ps_port *home, _Atomic int64_t *next_seq,
+                               void (*settled)(struct ps_port_item *item, void *owner),
+                               struct ps_batch **out);
 void ps_batch_destroy(struct ps_batch *batch);
 /** Empty again, memory kept. */
 void ps_batch_reset(struct ps_batch *batch);
@@ -89,20 +89,22 @@ bool ps_batch_is_empty(const struct ps_batch *batch);
 size_t ps_batch_bytes(const struct ps_batch *batch);
 
 /** A series that is not in the catalogue yet goes in with its first point. */
-PS_MUST_CHECK enum ps_status ps_batch_add_point(struct ps_batch *batch,
-                                                const struct ps_entity_id *entity,
-                                                struct ps_series *series, int64_t ts_ms,
-                                                const struct ps_value *value);
-PS_MUST_CHECK enum ps_status ps_batch_add_attribute(struct ps_batch *batch,
-                                                    const struct ps_entity_id *entity,
-                                                    enum ps_attribute_scope scope,
-                                                    const struct ps_kv *kv, int64_t updated_ms);
-PS_MUST_CHECK enum ps_status ps_batch_add_letter(struct ps_batch *batch, const struct ps_msg *msg,
-                                                 const struct ps_uuid *chain,
-                                                 const struct ps_uuid *node, const char *error);
+PS_MUST_CHECK
+enum ps_status ps_batch_add_point(struct ps_batch *batch, const struct ps_entity_id *entity,
+                                  struct ps_series *series, int64_t ts_ms,
+                                  const struct ps_value *value);
+PS_MUST_CHECK
+enum ps_status ps_batch_add_attribute(struct ps_batch *batch, const struct ps_entity_id *entity,
+                                      enum ps_attribute_scope scope, const struct ps_kv *kv,
+                                      int64_t updated_ms);
+PS_MUST_CHECK
+enum ps_status ps_batch_add_letter(struct ps_batch *batch, const struct ps_msg *msg,
+                                   const struct ps_uuid *chain, const struct ps_uuid *node,
+                                   const char *error);
 /** Takes the update; NULL (it could not be made) is PS_ENOMEM. */
-PS_MUST_CHECK enum ps_status ps_batch_add_notice(struct ps_batch *batch, struct ps_update *update,
-                                                 bool to_device, bool to_watchers);
+PS_MUST_CHECK
+enum ps_status ps_batch_add_notice(struct ps_batch *batch, struct ps_update *update, bool to_device,
+                                   bool to_watchers);
 /** One owner of the ack moves in: it is released when the batch settled. If memory is short it is
  *  released with PS_ENOMEM now, so nobody hears yes too early. */
 void ps_batch_add_ack(struct ps_batch *batch, struct ps_ack *ack);

@@ -42,13 +42,11 @@ static size_t put_named(const struct ps_attribute_cache *cache, enum ps_attribut
 
 /* `"client":{...}`, or nothing at all if nothing is found. */
 static bool put_scope(const struct ps_attribute_cache *cache, enum ps_attribute_scope scope,
-                      const char *label, const struct ps_buf *names, bool first,
-                      struct ps_buf *out)
+                      const char *label, const struct ps_buf *names, bool first, struct ps_buf *out)
 {
     size_t before = out->len;
     ps_buf_printf(out, "%s\"%s\":{", first ? "" : ",", label);
-    size_t found =
-        names ? put_named(cache, scope, names, out) : put_all(cache, scope, out);
+    size_t found = names ? put_named(cache, scope, names, out) : put_all(cache, scope, out);
     ps_buf_put_char(out, '}');
     if (!found)
         out->len = before;
@@ -61,8 +59,8 @@ bool ps_actor_put_attributes(const struct ps_actor *actor,
     bool found = false;
     ps_buf_put_char(out, '{');
     if (wanted->client)
-        found = put_scope(&actor->attributes, PS_SCOPE_CLIENT, "client", wanted->client_names,
-                          true, out);
+        found = put_scope(&actor->attributes, PS_SCOPE_CLIENT, "client", wanted->client_names, true,
+                          out);
     if (wanted->shared)
         found |= put_scope(&actor->attributes, PS_SCOPE_SHARED, "shared", wanted->shared_names,
                            !found, out);

@@ -14,7 +14,8 @@ struct ps_directory {
     size_t bucket_count, count;
 };
 
-PS_MUST_CHECK enum ps_status ps_directory_init(struct ps_directory *directory);
+PS_MUST_CHECK
+enum ps_status ps_directory_init(struct ps_directory *directory);
 void ps_directory_deinit(struct ps_directory *directory); /* destroys no actors */
 struct ps_actor *ps_directory_find(const struct ps_directory *directory,
                                    const struct ps_uuid *entity);

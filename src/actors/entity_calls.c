@@ -45,8 +45,7 @@ static void wake_when_committed(struct blocking_call *blocking, struct ps_actor 
 
 static enum ps_status call_and_wait(struct ps_actors *actors, const struct ps_entity_ref *ref,
                                     struct blocking_call *blocking,
-                                    void (*run)(struct ps_actor_call *call,
-                                                struct ps_actor *actor))
+                                    void (*run)(struct ps_actor_call *call, struct ps_actor *actor))
 {
     blocking->call.tenant = ref->tenant;
     blocking->call.entity = ref->entity;
@@ -60,7 +59,8 @@ static enum ps_status call_and_wait(struct ps_actors *actors, const struct ps_en
     return blocking->status;
 }
 
-/* ---- telemetry writes ------------------------------------------------------------------------- */
+/* ---- telemetry writes -------------------------------------------------------------------------
+ */
 
 struct telemetry_call {
     struct blocking_call blocking; /* first */
@@ -81,15 +81,14 @@ static void emit_timeseries_updated(struct ps_actor *actor, const struct ps_payl
         ps_buf_put_char(&list, '}');
     }
     ps_buf_put_char(&list, ']');
-    struct ps_kv all = { .key = "timeseries",
-                         .key_len = 10,
-                         .value = { .type = PS_VALUE_JSON,
-                                    .len = (uint32_t)list.len,
-                                    .text = list.data } };
-    struct ps_msg_content content = { .type = PS_MSG_TIMESERIES_UPDATED,
-                                      .data_kind = PS_DATA_OBJECT,
-                                      .kvs = &all,
-                                      .kv_count = 1 };
+    struct ps_kv all = {
+        .key = "timeseries",
+        .key_len = 10,
+        .value = { .type = PS_VALUE_JSON, .len = (uint32_t)list.len, .text = list.data }
+    };
+    struct ps_msg_content content = {
+        .type = PS_MSG_TIMESERIES_UPDATED, .data_kind = PS_DATA_OBJECT, .kvs = &all, .kv_count = 1
+    };
     if (ps_buf_ok(&list))
         ps_actor_emit(actor, &content, 0);
     ps_buf_deinit(&list);
@@ -128,13 +127,12 @@ enum ps_status ps_entity_save_telemetry(struct ps_actors *actors, const struct p
                                         const struct ps_payload *payload, int64_t ttl_s,
                                         struct ps_text *why)
 {
-    struct telemetry_call call = { .blocking = { .why = why },
-                                   .payload = payload,
-                                   .ttl_s = ttl_s };
+    struct telemetry_call call = { .blocking = { .why = why }, .payload = payload, .ttl_s = ttl_s };
     return call_and_wait(actors, ref, &call.blocking, save_telemetry);
 }
 
-/* ---- attribute writes ------------------------------------------------------------------------- */
+/* ---- attribute writes -------------------------------------------------------------------------
+ */
 
 struct attributes_call {
     struct blocking_call blocking; /* first */
@@ -156,20 +154,17 @@ static void save_attributes(struct ps_actor_call *call, struct ps_actor *actor)
                                        .notify_device = true,
                                        .tell_rule_chain = true,
                                        .tell_subscribers = true };
-    enum ps_status st =
-        ps_actor_save_attributes(actor, &save, 0, attributes->blocking.why);
+    enum ps_status st = ps_actor_save_attributes(actor, &save, 0, attributes->blocking.why);
     wake_when_committed(&attributes->blocking, actor, st);
 }
 
-enum ps_status ps_entity_save_attributes(struct ps_actors *actors,
-                                         const struct ps_entity_ref *ref,
+enum ps_status ps_entity_save_attributes(struct ps_actors *actors, const struct ps_entity_ref *ref,
                                          enum ps_attribute_scope scope, const struct ps_kv *kvs,
                                          size_t count, struct ps_text *why)
 {
-    struct attributes_call call = { .blocking = { .why = why },
-                                    .scope = scope,
-                                    .kvs = kvs,
-                                    .count = count };
+    struct attributes_call call = {
+        .blocking = { .why = why }, .scope = scope, .kvs = kvs, .count = count
+    };
     return call_and_wait(actors, ref, &call.blocking, save_attributes);
 }
 
@@ -180,21 +175,22 @@ static void delete_attributes(struct ps_actor_call *call, struct ps_actor *actor
         wake(&attributes->blocking, call->status);
         return;
     }
-    enum ps_status st = ps_actor_delete_attributes(actor, attributes->scope, attributes->kvs,
-                                                   attributes->count);
+    enum ps_status st =
+        ps_actor_delete_attributes(actor, attributes->scope, attributes->kvs, attributes->count);
     wake_when_committed(&attributes->blocking, actor, st);
 }
 
 enum ps_status ps_entity_delete_attributes(struct ps_actors *actors,
                                            const struct ps_entity_ref *ref,
-                                           enum ps_attribute_scope scope,
-                                           const struct ps_kv *keys, size_t count)
+                                           enum ps_attribute_scope scope, const struct ps_kv *keys,
+                                           size_t count)
 {
     struct attributes_call call = { .scope = scope, .kvs = keys, .count = count };
     return call_and_wait(actors, ref, &call.blocking, delete_attributes);
 }
 
-/* ---- reads: the series table is the shard's, no actor is needed -------------------------------- */
+/* ---- reads: the series table is the shard's, no actor is needed --------------------------------
+ */
 
 struct heads_call {
     struct ps_port_item item; /* first */
@@ -294,8 +290,7 @@ static int by_key(const void *a, const void *b)
 }
 
 enum ps_status ps_entity_latest(struct ps_actors *actors, const struct ps_entity_ref *ref,
-                                const char *const *keys, size_t key_count,
-                                struct ps_point_set *out)
+                                const char *const *keys, size_t key_count, struct ps_point_set *out)
 {
     struct heads_call call = { .entity = ref->entity.id, .keys = keys, .key_count = key_count };
     enum ps_status st = ask_heads(actors, &call);
@@ -325,10 +320,9 @@ enum ps_status ps_entity_history(struct ps_actors *actors, struct ps_db *db,
                                  struct ps_point_set *out)
 {
     size_t lists = key_count ? key_count : 1;
-    struct heads_call call = { .entity = ref->entity.id,
-                               .keys = keys,
-                               .key_count = key_count,
-                               .query = query };
+    struct heads_call call = {
+        .entity = ref->entity.id, .keys = keys, .key_count = key_count, .query = query
+    };
     struct ps_point_set set = { .count = key_count, .keys = calloc(lists, sizeof *set.keys) };
     call.copies = calloc(lists, sizeof *call.copies);
     enum ps_status st = set.keys && call.copies ? name_lists(&set, keys) : PS_ENOMEM;
@@ -349,7 +343,8 @@ enum ps_status ps_entity_history(struct ps_actors *actors, struct ps_db *db,
     return st;
 }
 
-/* ---- changes of the entity itself -------------------------------------------------------------- */
+/* ---- changes of the entity itself --------------------------------------------------------------
+ */
 
 struct change_call {
     struct blocking_call blocking; /* first */
@@ -399,8 +394,8 @@ static void change_entity(struct ps_actor_call *call, struct ps_actor *actor)
     wake(&change->blocking, PS_OK);
 }
 
-void ps_entity_changed(struct ps_actors *actors, const struct ps_entity_ref *ref,
-                       bool end_sessions, enum ps_session_end reason)
+void ps_entity_changed(struct ps_actors *actors, const struct ps_entity_ref *ref, bool end_sessions,
+                       enum ps_session_end reason)
 {
     struct change_call change = { .end_sessions = end_sessions, .reason = reason };
     (void)call_and_wait(actors, ref, &change.blocking, change_entity);

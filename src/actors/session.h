@@ -18,7 +18,7 @@ enum ps_session_end {
     PS_SESSION_EVICTED,             /* another session of the device opened */
     PS_SESSION_CREDENTIALS_CHANGED, /* credentials, profile or tenant changed */
     PS_SESSION_DEVICE_DELETED,
-    PS_SESSION_IDLE,                /* nothing heard for the inactivity timeout */
+    PS_SESSION_IDLE, /* nothing heard for the inactivity timeout */
     PS_SESSION_SERVER_STOPS,
 };
 

@@ -18,7 +18,8 @@ enum {
     DRAIN_MS = 30000,
 };
 
-/* ---- tasks ------------------------------------------------------------------------------------ */
+/* ---- tasks ------------------------------------------------------------------------------------
+ */
 
 static void tasks_init(struct ps_task_list *list)
 {
@@ -64,7 +65,8 @@ void ps_shard_stall(struct ps_shard *shard, struct ps_shard_task *task)
     tasks_add(&shard->stalled, task);
 }
 
-/* ---- small things ----------------------------------------------------------------------------- */
+/* ---- small things -----------------------------------------------------------------------------
+ */
 
 unsigned ps_shard_index(const struct ps_shard *shard)
 {
@@ -124,7 +126,8 @@ void ps_shard_unwatch(struct ps_shard *shard, struct ps_shard_source *source)
     epoll_ctl(shard->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
 }
 
-/* ---- the batch -------------------------------------------------------------------------------- */
+/* ---- the batch --------------------------------------------------------------------------------
+ */
 
 static bool batch_is_full(const struct ps_shard *shard)
 {
@@ -207,8 +210,8 @@ static void settle_batch(struct ps_shard *shard, struct ps_batch *batch)
 }
 
 /* What began to fill before the failure was known may rest on what is not stored: a series' row, an
- * attribute it was compared with. It fails as well, and nothing new begins before all of it has come
- * back. (The writer refuses those in flight: batch.c.) */
+ * attribute it was compared with. It fails as well, and nothing new begins before all of it has
+ * come back. (The writer refuses those in flight: batch.c.) */
 static void doom_followers(struct ps_shard *shard, enum ps_status status)
 {
     shard->failures_seen++;
@@ -224,8 +227,7 @@ static void doom_followers(struct ps_shard *shard, enum ps_status status)
 static void batch_came_back(struct ps_port_item *item, void *owner)
 {
     struct ps_shard *shard = owner;
-    struct ps_batch *batch =
-        (struct ps_batch *)((char *)item - offsetof(struct ps_batch, settled));
+    struct ps_batch *batch = (struct ps_batch *)((char *)item - offsetof(struct ps_batch, settled));
     shard->in_flight--;
     shard->settled_serial = batch->serial;
     if (shard->doomed)
@@ -272,7 +274,8 @@ static void hand_in(struct ps_shard *shard)
     ps_writer_submit(shard->settings->writer, &batch->item);
 }
 
-/* ---- actors ----------------------------------------------------------------------------------- */
+/* ---- actors -----------------------------------------------------------------------------------
+ */
 
 void ps_shard_make_runnable(struct ps_shard *shard, struct ps_actor *actor)
 {
@@ -369,7 +372,8 @@ struct ps_lua *ps_shard_lua(struct ps_shard *shard, const struct ps_uuid *tenant
     return lua;
 }
 
-/* ---- the loop --------------------------------------------------------------------------------- */
+/* ---- the loop ---------------------------------------------------------------------------------
+ */
 
 static void read_clocks(struct ps_shard *shard)
 {
@@ -478,9 +482,9 @@ enum ps_status ps_shard_create(struct ps_actors *actors, unsigned index,
     shard->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     shard->read_buffer = malloc(PS_SHARD_READ_BYTES);
     shard->luas = calloc(LUA_STATES_MAX, sizeof *shard->luas);
-    enum ps_status st = shard->epoll_fd < 0                     ? PS_EIO
+    enum ps_status st = shard->epoll_fd < 0                 ? PS_EIO
                         : shard->read_buffer && shard->luas ? PS_OK
-                                                                : PS_ENOMEM;
+                                                            : PS_ENOMEM;
     if (st == PS_OK)
         st = ps_directory_init(&shard->directory);
     if (st == PS_OK)

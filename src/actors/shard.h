@@ -4,8 +4,9 @@
  * read the sockets that are ready, give actors their turns, hand in the batch, write what is to be
  * written. Nothing in a round blocks.
  *
- * Bounded by: mailboxes (per entity), the batch (bytes) and the number of batches in flight. Without
- * room the loop stops giving turns and sources stop reading: they stall and are asked again.
+ * Bounded by: mailboxes (per entity), the batch (bytes) and the number of batches in flight.
+ * Without room the loop stops giving turns and sources stop reading: they stall and are asked
+ * again.
  *
  * Thread: everything here is for the shard's own thread, unless it says "any". */
 #ifndef PS_ACTORS_SHARD_H
@@ -47,8 +48,9 @@ int64_t ps_shard_now_ms(const struct ps_shard *shard);
 /** PS_SHARD_READ_BYTES of scratch that a source may read into; valid until it returns. */
 char *ps_shard_read_buffer(struct ps_shard *shard);
 
-PS_MUST_CHECK enum ps_status ps_shard_watch(struct ps_shard *shard, struct ps_shard_source *source,
-                                            uint32_t events);
+PS_MUST_CHECK
+enum ps_status ps_shard_watch(struct ps_shard *shard, struct ps_shard_source *source,
+                              uint32_t events);
 void ps_shard_rewatch(struct ps_shard *shard, struct ps_shard_source *source, uint32_t events);
 /** Events that were fetched already may still come in this round: free the source with
  *  ps_shard_defer(). */

@@ -45,11 +45,11 @@ struct ps_shard {
     struct ps_task_list flush, deferred, stalled;
     struct ps_batch *filling, *spare;
     unsigned in_flight;
-    unsigned doomed;                /* of these: built on a batch that failed, will fail, too */
-    uint32_t failures_seen;         /* failed batches that came back */
-    uint64_t batch_serial;          /* of the batch that began to fill last */
-    uint64_t settled_serial;        /* batches up to this one came back */
-    uint32_t failures;              /* the writer's thread only */
+    unsigned doomed;           /* of these: built on a batch that failed, will fail, too */
+    uint32_t failures_seen;    /* failed batches that came back */
+    uint64_t batch_serial;     /* of the batch that began to fill last */
+    uint64_t settled_serial;   /* batches up to this one came back */
+    uint32_t failures;         /* the writer's thread only */
     uint32_t attributes_epoch; /* counts up when a commit failed */
     struct ps_run_env run_env;
     size_t mailbox_bytes; /* of all mailboxes */
@@ -68,18 +68,21 @@ void ps_shard_make_runnable(struct ps_shard *shard, struct ps_actor *actor);
 struct ps_actor *ps_shard_actor(struct ps_shard *shard, const struct ps_uuid *tenant,
                                 const struct ps_entity_id *entity);
 /** A message for an entity of this shard. PS_OK: taken. PS_EBUSY: *msg is still the caller's. */
-PS_MUST_CHECK enum ps_status ps_shard_deliver(struct ps_shard *shard, struct ps_msg **msg);
+PS_MUST_CHECK
+enum ps_status ps_shard_deliver(struct ps_shard *shard, struct ps_msg **msg);
 struct ps_lua *ps_shard_lua(struct ps_shard *shard, const struct ps_uuid *tenant);
-/** Fetch the actor's identity and attributes in a reader; what it wrote itself must be committed. */
+/** Fetch the actor's identity and attributes in a reader; what it wrote itself must be committed.
+ */
 void ps_shard_load_actor(struct ps_shard *shard, struct ps_actor *actor);
 /** The same, once everything that is in the batch now has settled. */
 void ps_shard_load_after_commit(struct ps_shard *shard, struct ps_actor *actor);
 
-PS_MUST_CHECK enum ps_status ps_shard_create(struct ps_actors *actors, unsigned index,
-                                             const struct ps_actors_settings *settings,
-                                             _Atomic uint32_t *next_series,
-                                             struct ps_shard **out);
-PS_MUST_CHECK enum ps_status ps_shard_start(struct ps_shard *shard);
+PS_MUST_CHECK
+enum ps_status ps_shard_create(struct ps_actors *actors, unsigned index,
+                               const struct ps_actors_settings *settings,
+                               _Atomic uint32_t *next_series, struct ps_shard **out);
+PS_MUST_CHECK
+enum ps_status ps_shard_start(struct ps_shard *shard);
 void ps_shard_stop(struct ps_shard *shard); /* drains, joins */
 void ps_shard_destroy(struct ps_shard *shard);
 

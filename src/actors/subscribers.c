@@ -33,8 +33,7 @@ static void answer(struct ps_watch *watch, enum ps_status status)
 
 static void start_on_shard(struct ps_actor_call *call, struct ps_actor *actor)
 {
-    struct ps_watch *watch =
-        (struct ps_watch *)((char *)call - offsetof(struct ps_watch, call));
+    struct ps_watch *watch = (struct ps_watch *)((char *)call - offsetof(struct ps_watch, call));
     if (!actor) {
         answer(watch, call->status);
         return;

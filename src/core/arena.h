@@ -1,6 +1,7 @@
 /* arena: memory that is given back all at once; what it hands out never moves.
  *
- * A zeroed struct is empty. Resetting keeps the first chunk, so a reused arena allocates nothing. */
+ * A zeroed struct is empty. Resetting keeps the first chunk, so a reused arena allocates nothing.
+ */
 #ifndef PS_CORE_ARENA_H
 #define PS_CORE_ARENA_H
 

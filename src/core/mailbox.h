@@ -22,9 +22,9 @@ struct ps_mailbox_limits {
 /* Exactly one of two things holds on return:
  *   PS_OK     the mailbox owns the message and *msg is NULL
  *   PS_EBUSY  the mailbox is full and *msg is still the caller's */
-PS_MUST_CHECK enum ps_status ps_mailbox_push(struct ps_mailbox *mailbox,
-                                             const struct ps_mailbox_limits *limits,
-                                             struct ps_msg **msg);
+PS_MUST_CHECK
+enum ps_status ps_mailbox_push(struct ps_mailbox *mailbox, const struct ps_mailbox_limits *limits,
+                               struct ps_msg **msg);
 
 /** The oldest message, now the caller's; NULL if there is none. */
 struct ps_msg *ps_mailbox_pop(struct ps_mailbox *mailbox);

@@ -4,8 +4,8 @@
  * a relaxed atomic on memory that is already in this core's cache. Shards use their index as lane,
  * other threads any number (it is taken modulo the lanes).
  *
- * received = stored + refused + dropped + in flight: in flight is what is left, so at rest it must be
- * zero. The ps_metrics_msg_*() functions keep it so; use them instead of adding by hand.
+ * received = stored + refused + dropped + in flight: in flight is what is left, so at rest it must
+ * be zero. The ps_metrics_msg_*() functions keep it so; use them instead of adding by hand.
  *
  *     X(id, type, name, labels, help)    rows of one name stand together, help at the first
  *

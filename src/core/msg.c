@@ -54,8 +54,8 @@ static enum ps_status measure_text(const struct ps_msg_content *content, size_t 
         content->metadata_count > PS_MSG_METADATA_KEYS_MAX ||
         content->type_name_len > PS_MSG_TYPE_LEN_MAX)
         return PS_ELIMIT;
-    *text_len = data + metadata +
-                (content->type == PS_MSG_CUSTOM ? (size_t)content->type_name_len : 0);
+    *text_len =
+        data + metadata + (content->type == PS_MSG_CUSTOM ? (size_t)content->type_name_len : 0);
     return PS_OK;
 }
 

@@ -72,7 +72,7 @@ enum ps_msg_type {
 #define PS_MSG_TYPE_ENUM(name, wire, relation) PS_MSG_##name,
     PS_MSG_TYPE_LIST(PS_MSG_TYPE_ENUM)
 #undef PS_MSG_TYPE_ENUM
-    PS_MSG_TYPE_COUNT
+        PS_MSG_TYPE_COUNT
 };
 
 enum ps_data_kind {
@@ -105,19 +105,19 @@ struct ps_msg_content {
 };
 
 struct ps_msg {
-    struct ps_port_item item;  /* carries it to its shard, when it comes from another thread */
-    struct ps_msg *next;       /* link of the mailbox that holds it */
-    struct ps_ack *ack;        /* who waits for the end of this message; NULL: nobody */
-    struct ps_uuid tenant;     /* whose chains it runs */
+    struct ps_port_item item; /* carries it to its shard, when it comes from another thread */
+    struct ps_msg *next;      /* link of the mailbox that holds it */
+    struct ps_ack *ack;       /* who waits for the end of this message; NULL: nobody */
+    struct ps_uuid tenant;    /* whose chains it runs */
     struct ps_entity_id originator;
-    struct ps_uuid customer;   /* PS_UUID_NULL if none */
-    struct ps_uuid id;         /* all-zero until asked for with ps_msg_id() */
-    int64_t created_ms;        /* "ts" of the contract */
-    int64_t ts_ms;             /* effective: metadata.ts if it is a decimal, else created_ms */
+    struct ps_uuid customer; /* PS_UUID_NULL if none */
+    struct ps_uuid id;       /* all-zero until asked for with ps_msg_id() */
+    int64_t created_ms;      /* "ts" of the contract */
+    int64_t ts_ms;           /* effective: metadata.ts if it is a decimal, else created_ms */
     uint32_t references;
-    bool counted;              /* in messages_received; its end must be counted too */
-    uint32_t hops;             /* times a node made a message enter again; at most 8 */
-    uint32_t size_bytes;       /* of the whole block, for the caps of mailboxes */
+    bool counted;                  /* in messages_received; its end must be counted too */
+    uint32_t hops;                 /* times a node made a message enter again; at most 8 */
+    uint32_t size_bytes;           /* of the whole block, for the caps of mailboxes */
     struct ps_msg_content content; /* points into this block */
 };
 
@@ -128,16 +128,15 @@ struct ps_msg {
  * Returns: PS_OK *out has one reference; PS_ENOMEM; PS_ELIMIT data or metadata over a limit.
  * Thread:  any.
  */
-PS_MUST_CHECK enum ps_status ps_msg_create(const struct ps_uuid *tenant,
-                                           const struct ps_entity_id *originator,
-                                           const struct ps_uuid *customer, int64_t created_ms,
-                                           const struct ps_msg_content *content,
-                                           struct ps_msg **out);
+PS_MUST_CHECK
+enum ps_status ps_msg_create(const struct ps_uuid *tenant, const struct ps_entity_id *originator,
+                             const struct ps_uuid *customer, int64_t created_ms,
+                             const struct ps_msg_content *content, struct ps_msg **out);
 
 /** Another message of the same origin with new content (a transform's output). */
-PS_MUST_CHECK enum ps_status ps_msg_derive(const struct ps_msg *origin,
-                                           const struct ps_msg_content *content,
-                                           struct ps_msg **out);
+PS_MUST_CHECK
+enum ps_status ps_msg_derive(const struct ps_msg *origin, const struct ps_msg_content *content,
+                             struct ps_msg **out);
 
 struct ps_msg *ps_msg_retain(struct ps_msg *msg);
 void ps_msg_release(struct ps_msg *msg); /* NULL is fine */

@@ -985,8 +985,7 @@ static bool split_list(const struct parse *parse, const char *list, struct scope
 }
 
 enum ps_status ps_payload_split_attribute_request(struct ps_payload *payload,
-                                                  const char *client_keys,
-                                                  const char *shared_keys,
+                                                  const char *client_keys, const char *shared_keys,
                                                   struct ps_attribute_request *out)
 {
     static const struct ps_payload_rules no_limits = { 0 };

@@ -94,8 +94,7 @@ struct ps_buf;
  */
 PS_MUST_CHECK
 enum ps_status ps_payload_split_attribute_request(struct ps_payload *payload,
-                                                  const char *client_keys,
-                                                  const char *shared_keys,
+                                                  const char *client_keys, const char *shared_keys,
                                                   struct ps_attribute_request *out);
 
 /**

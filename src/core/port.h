@@ -30,7 +30,8 @@ struct ps_port {
     _Alignas(64) int fd;                              /* eventfd, constant after init */
 };
 
-PS_MUST_CHECK enum ps_status ps_port_init(struct ps_port *port);
+PS_MUST_CHECK
+enum ps_status ps_port_init(struct ps_port *port);
 /** Closes the eventfd; items still queued are the caller's to have drained. */
 void ps_port_deinit(struct ps_port *port);
 

@@ -78,10 +78,9 @@ bool ps_uuid_is_null(const struct ps_uuid *uuid)
 
 static const struct entity_type_name {
     const char *name, *sentence;
-} entity_type_names[] = {
-    [PS_ENTITY_NONE] = { "NONE", "Entity" },
+} entity_type_names[] = { [PS_ENTITY_NONE] = { "NONE", "Entity" },
 #define PS_ENTITY_NAME(upper, sentence) [PS_ENTITY_##upper] = { #upper, sentence },
-    PS_ENTITY_TYPE_LIST(PS_ENTITY_NAME)
+                          PS_ENTITY_TYPE_LIST(PS_ENTITY_NAME)
 #undef PS_ENTITY_NAME
 };
 

@@ -22,7 +22,8 @@ extern const struct ps_uuid PS_UUID_NULL;
 struct ps_uuid ps_uuid_random(void);
 
 /** Parse 36 characters, either case. Returns: PS_OK or PS_EINVAL. */
-PS_MUST_CHECK enum ps_status ps_uuid_parse(const char *text, size_t len, struct ps_uuid *out);
+PS_MUST_CHECK
+enum ps_status ps_uuid_parse(const char *text, size_t len, struct ps_uuid *out);
 
 /** Write 36 lower-case characters and the terminator. */
 void ps_uuid_format(const struct ps_uuid *uuid, char out[PS_UUID_TEXT_SIZE]);
@@ -80,7 +81,7 @@ const char *ps_entity_type_name(enum ps_entity_type type);
 /** "Device profile" for PS_ENTITY_DEVICE_PROFILE: how error messages name it. */
 const char *ps_entity_type_sentence(enum ps_entity_type type);
 /** Upper-case names only. Returns: PS_OK or PS_EINVAL. */
-PS_MUST_CHECK enum ps_status ps_entity_type_parse(const char *text, size_t len,
-                                                  enum ps_entity_type *out);
+PS_MUST_CHECK
+enum ps_status ps_entity_type_parse(const char *text, size_t len, enum ps_entity_type *out);
 
 #endif

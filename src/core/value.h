@@ -40,7 +40,8 @@ struct ps_pair {
     uint32_t key_len, value_len;
 };
 
-/** Same type and same value; doubles compare by bits, so NaN equals itself and -0 differs from 0. */
+/** Same type and same value; doubles compare by bits, so NaN equals itself and -0 differs from 0.
+ */
 bool ps_value_equal(const struct ps_value *a, const struct ps_value *b);
 
 #endif

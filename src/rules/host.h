@@ -31,9 +31,9 @@ struct ps_save_attributes {
     enum ps_attribute_scope scope;
     const struct ps_kv *kvs;
     uint32_t kv_count;
-    bool only_changed;       /* drop values equal to the stored ones first */
-    bool notify_device;      /* push SHARED changes to the device's sessions */
-    bool tell_rule_chain;    /* make ATTRIBUTES_UPDATED enter by the originator's root chain */
+    bool only_changed;    /* drop values equal to the stored ones first */
+    bool notify_device;   /* push SHARED changes to the device's sessions */
+    bool tell_rule_chain; /* make ATTRIBUTES_UPDATED enter by the originator's root chain */
     bool tell_subscribers;
 };
 

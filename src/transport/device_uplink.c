@@ -25,12 +25,10 @@ void ps_device_uplink_deinit(struct ps_device_uplink *uplink)
     ps_payload_deinit(&uplink->payload);
 }
 
-static struct ps_pair pair(const char *key, uint32_t key_len, const char *value,
-                           uint32_t value_len)
+static struct ps_pair pair(const char *key, uint32_t key_len, const char *value, uint32_t value_len)
 {
-    return (struct ps_pair){
-        .key = key, .key_len = key_len, .value = value, .value_len = value_len
-    };
+    return (
+        struct ps_pair){ .key = key, .key_len = key_len, .value = value, .value_len = value_len };
 }
 
 static enum ps_status make_msg(const struct ps_device_identity *identity, int64_t now_ms,
@@ -98,8 +96,7 @@ static enum ps_status make_all(struct ps_device_uplink *uplink,
 {
     int64_t now_ms = ps_clock_now_ms();
     for (size_t i = 0; i < uplink->payload.entry_count; i++) {
-        enum ps_status st =
-            make(uplink, identity, now_ms, &uplink->payload.entries[i], &msgs[i]);
+        enum ps_status st = make(uplink, identity, now_ms, &uplink->payload.entries[i], &msgs[i]);
         if (st != PS_OK) {
             release_all(msgs, i);
             return st;
@@ -196,7 +193,8 @@ enum ps_status ps_device_uplink_attributes(struct ps_device_uplink *uplink,
     return post_payload(uplink, identity, attributes_msg, ack);
 }
 
-/* ---- attribute requests ------------------------------------------------------------------------ */
+/* ---- attribute requests ------------------------------------------------------------------------
+ */
 
 static void put_names(struct ps_buf *names, const struct ps_value *list, size_t count)
 {
@@ -206,11 +204,10 @@ static void put_names(struct ps_buf *names, const struct ps_value *list, size_t 
     }
 }
 
-struct ps_attribute_reply *ps_attribute_reply_create(const struct ps_device_identity *identity,
-                                                     const struct ps_attribute_request *request,
-                                                     struct ps_port *port,
-                                                     void (*run)(struct ps_port_item *item,
-                                                                 void *owner))
+struct ps_attribute_reply *
+ps_attribute_reply_create(const struct ps_device_identity *identity,
+                          const struct ps_attribute_request *request, struct ps_port *port,
+                          void (*run)(struct ps_port_item *item, void *owner))
 {
     struct ps_attribute_reply *reply = calloc(1, sizeof *reply);
     if (!reply)
@@ -262,8 +259,7 @@ static void answer_on_shard(struct ps_actor_call *call, struct ps_actor *actor)
         reply->item.run(&reply->item, NULL);
 }
 
-void ps_device_uplink_request_attributes(struct ps_actors *actors,
-                                         struct ps_attribute_reply *reply)
+void ps_device_uplink_request_attributes(struct ps_actors *actors, struct ps_attribute_reply *reply)
 {
     reply->call.run = answer_on_shard;
     ps_actors_call(actors, &reply->call);

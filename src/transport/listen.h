@@ -16,7 +16,8 @@
  * @param shared        several sockets of this process share the port (SO_REUSEPORT)
  * Returns: PS_OK *fd is the caller's; PS_EINVAL not an address; PS_EIO; `why` tells
  */
-PS_MUST_CHECK enum ps_status ps_listen_tcp(const char *bind_address, uint16_t *port, bool shared,
-                                           int *fd, struct ps_text *why);
+PS_MUST_CHECK
+enum ps_status ps_listen_tcp(const char *bind_address, uint16_t *port, bool shared, int *fd,
+                             struct ps_text *why);
 
 #endif

@@ -75,21 +75,20 @@ static const struct thermostat_row {
                  "\"propagateToTenant\":false,"                                                    \
                  "\"propagateRelationTypes\":null}"
 
-static const char
-    thermostat_data[] =
-        "{\"configuration\":{\"type\":\"DEFAULT\"},\"transportConfiguration\":{\"type\":"
-        "\"DEFAULT\"},"
-        "\"provisionConfiguration\":{\"type\":\"DISABLED\",\"provisionDeviceSecret\":null},"
-        "\"alarms\":[" ALARM(
-            "highTemperatureAlarm", "High Temperature", "MAJOR", "temperatureAlarmFlag",
-            "temperature", "GREATER", "LESS_OR_EQUAL", "temperatureAlarmThreshold",
-            "\"Current temperature = ${temperature}\"") "," ALARM("lowHumidityAlarm",
-                                                                  "Low Humidity", "MINOR",
-                                                                  "humidityAlarmFlag", "humidity",
-                                                                  "LESS", "GREATER_OR_EQUAL",
-                                                                  "humidityAlarmThreshold",
-                                                                  "\"Current humidity = "
-                                                                  "${humidity}\"") "]}";
+static const char thermostat_data[] =
+    "{\"configuration\":{\"type\":\"DEFAULT\"},\"transportConfiguration\":{\"type\":"
+    "\"DEFAULT\"},"
+    "\"provisionConfiguration\":{\"type\":\"DISABLED\",\"provisionDeviceSecret\":null},"
+    "\"alarms\":[" ALARM(
+        "highTemperatureAlarm", "High Temperature", "MAJOR", "temperatureAlarmFlag", "temperature",
+        "GREATER", "LESS_OR_EQUAL", "temperatureAlarmThreshold",
+        "\"Current temperature = ${temperature}\"") "," ALARM("lowHumidityAlarm", "Low Humidity",
+                                                              "MINOR", "humidityAlarmFlag",
+                                                              "humidity", "LESS",
+                                                              "GREATER_OR_EQUAL",
+                                                              "humidityAlarmThreshold",
+                                                              "\"Current humidity = "
+                                                              "${humidity}\"") "]}";
 
 /* Owned by the entity it is put in; NULL stays NULL. */
 static enum ps_status copy(char **out, const char *text)

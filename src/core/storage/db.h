@@ -26,12 +26,14 @@ enum ps_db_mode {
  * Returns: PS_OK, PS_ESTORE (`why` holds the library's text), PS_ENOMEM.
  */
 struct ps_text;
-PS_MUST_CHECK enum ps_status ps_db_open(const char *path, enum ps_db_mode mode, struct ps_db **out,
-                                        struct ps_text *why);
+PS_MUST_CHECK
+enum ps_status ps_db_open(const char *path, enum ps_db_mode mode, struct ps_db **out,
+                          struct ps_text *why);
 void ps_db_close(struct ps_db *db); /* NULL is fine */
 
 /** Run SQL without results. */
-PS_MUST_CHECK enum ps_status ps_db_exec(struct ps_db *db, const char *sql);
+PS_MUST_CHECK
+enum ps_status ps_db_exec(struct ps_db *db, const char *sql);
 /** The text of the last error. */
 const char *ps_db_error(const struct ps_db *db);
 
@@ -39,7 +41,8 @@ const char *ps_db_error(const struct ps_db *db);
  * A prepared statement for `sql`, ready to bind. Kept by the handle and reused for the same text;
  * it must not be used twice at a time (no recursion with the same sql).
  */
-PS_MUST_CHECK enum ps_status ps_db_prepare(struct ps_db *db, const char *sql, struct ps_stmt **out);
+PS_MUST_CHECK
+enum ps_status ps_db_prepare(struct ps_db *db, const char *sql, struct ps_stmt **out);
 
 /* Parameters count from 1. Text and blobs are copied unless the name says otherwise; a bind error
  * is kept and returned by the next step. */
@@ -57,9 +60,11 @@ void ps_stmt_bind_null(struct ps_stmt *stmt, int index);
  * Next row: *row tells whether there is one. At the end (or on error) the statement is reset.
  * Returns: PS_OK; PS_EEXISTS a unique constraint refused it; PS_EFULL no space; PS_ESTORE.
  */
-PS_MUST_CHECK enum ps_status ps_stmt_step(struct ps_stmt *stmt, bool *row);
+PS_MUST_CHECK
+enum ps_status ps_stmt_step(struct ps_stmt *stmt, bool *row);
 /** Step a statement that has no rows. */
-PS_MUST_CHECK enum ps_status ps_stmt_run(struct ps_stmt *stmt);
+PS_MUST_CHECK
+enum ps_status ps_stmt_run(struct ps_stmt *stmt);
 /** Give up the remaining rows. */
 void ps_stmt_reset(struct ps_stmt *stmt);
 
@@ -74,15 +79,20 @@ struct ps_uuid ps_stmt_uuid(struct ps_stmt *stmt, int column);
 /** Rows changed by the last run. */
 int64_t ps_db_changes(const struct ps_db *db);
 
-PS_MUST_CHECK enum ps_status ps_db_begin(struct ps_db *db);  /* write transaction */
-PS_MUST_CHECK enum ps_status ps_db_commit(struct ps_db *db); /* PS_EFULL, PS_ESTORE: rolled back */
-void ps_db_rollback(struct ps_db *db);                       /* fine outside of one */
+PS_MUST_CHECK
+enum ps_status ps_db_begin(struct ps_db *db); /* write transaction */
+PS_MUST_CHECK
+enum ps_status ps_db_commit(struct ps_db *db); /* PS_EFULL, PS_ESTORE: rolled back */
+void ps_db_rollback(struct ps_db *db);         /* fine outside of one */
 /** Some failures (no space, I/O) end the whole transaction by themselves; false afterwards. */
 bool ps_db_in_transaction(const struct ps_db *db);
-PS_MUST_CHECK enum ps_status ps_db_begin_read(struct ps_db *db); /* one snapshot for many reads */
-PS_MUST_CHECK enum ps_status ps_db_savepoint(struct ps_db *db);
-PS_MUST_CHECK enum ps_status ps_db_release(struct ps_db *db);  /* keep what the savepoint covers */
-void ps_db_rollback_savepoint(struct ps_db *db);               /* undo it, transaction goes on */
+PS_MUST_CHECK
+enum ps_status ps_db_begin_read(struct ps_db *db); /* one snapshot for many reads */
+PS_MUST_CHECK
+enum ps_status ps_db_savepoint(struct ps_db *db);
+PS_MUST_CHECK
+enum ps_status ps_db_release(struct ps_db *db);  /* keep what the savepoint covers */
+void ps_db_rollback_savepoint(struct ps_db *db); /* undo it, transaction goes on */
 
 /** Pages in the write-ahead log after this handle's last commit. */
 int ps_db_log_frames(const struct ps_db *db);
@@ -91,6 +101,7 @@ void ps_db_settle(struct ps_db *db);
 
 /** Copy what the log holds into the database file (a passive checkpoint); *left = frames not yet
  *  copied. Not inside a transaction. */
-PS_MUST_CHECK enum ps_status ps_db_checkpoint(struct ps_db *db, int *log_frames, int *left);
+PS_MUST_CHECK
+enum ps_status ps_db_checkpoint(struct ps_db *db, int *log_frames, int *left);
 
 #endif

@@ -17,14 +17,15 @@ struct ps_reader_job {
 };
 
 /** @param jobs_max  queued jobs; beyond, PS_EBUSY */
-PS_MUST_CHECK enum ps_status ps_reader_pool_create(const char *path, unsigned threads,
-                                                   unsigned jobs_max, struct ps_reader_pool **out);
+PS_MUST_CHECK
+enum ps_status ps_reader_pool_create(const char *path, unsigned threads, unsigned jobs_max,
+                                     struct ps_reader_pool **out);
 /** Finishes queued jobs, then joins. */
 void ps_reader_pool_destroy(struct ps_reader_pool *pool);
 
 /** Queue a job, first in first out. Returns: PS_OK, PS_EBUSY (nothing taken), PS_ECLOSED.
  *  Thread: any; never waits for the disk. */
-PS_MUST_CHECK enum ps_status ps_reader_submit(struct ps_reader_pool *pool,
-                                              struct ps_reader_job *job);
+PS_MUST_CHECK
+enum ps_status ps_reader_submit(struct ps_reader_pool *pool, struct ps_reader_job *job);
 
 #endif

@@ -110,8 +110,8 @@ static void commit_gathered(struct ps_writer *writer)
     count_commit(writer, st, count, ps_clock_mono_ns() - started);
 }
 
-/* The log starts anew only if nothing is left to copy at the moment a transaction begins. Under load
- * the keeper alone never gets there, so it copies nearly all, and the writer the rest. */
+/* The log starts anew only if nothing is left to copy at the moment a transaction begins. Under
+ * load the keeper alone never gets there, so it copies nearly all, and the writer the rest. */
 static void tend_log(struct ps_writer *writer)
 {
     if (atomic_exchange(&writer->keeper_done, false)) {

@@ -25,14 +25,14 @@ struct ps_writer_item {
     enum ps_status (*run)(struct ps_writer_item *item, struct ps_db *db);
     /* Writer thread, after the commit (PS_OK) or failure. The item is its own again. */
     void (*done)(struct ps_writer_item *item, enum ps_status st);
-    bool needs_savepoint; /* run() may fail half way: undo it alone */
+    bool needs_savepoint;  /* run() may fail half way: undo it alone */
     enum ps_status status; /* of run(), kept between run and done */
     struct ps_writer_item *next;
 };
 
 struct ps_writer_settings {
-    const char *path;           /* the database file; must be migrated already */
-    uint64_t checkpoint_bytes;  /* start copying the log into the file beyond this */
+    const char *path;          /* the database file; must be migrated already */
+    uint64_t checkpoint_bytes; /* start copying the log into the file beyond this */
 };
 
 struct ps_writer_stats {
@@ -40,8 +40,8 @@ struct ps_writer_stats {
     uint64_t commit_ns_total;
 };
 
-PS_MUST_CHECK enum ps_status ps_writer_start(const struct ps_writer_settings *settings,
-                                             struct ps_writer **out);
+PS_MUST_CHECK
+enum ps_status ps_writer_start(const struct ps_writer_settings *settings, struct ps_writer **out);
 /** Commits what is queued, joins, closes. NULL is fine. */
 void ps_writer_stop(struct ps_writer *writer);
 
@@ -55,9 +55,9 @@ void ps_writer_submit(struct ps_writer *writer, struct ps_writer_item *item);
  * Returns: what `change` returned, or the commit's failure.
  * Thread:  one that may block (reader, main); never a shard, the writer or a library's loop.
  */
-PS_MUST_CHECK enum ps_status ps_writer_call(struct ps_writer *writer,
-                                            enum ps_status (*change)(struct ps_db *db, void *arg),
-                                            void *arg);
+PS_MUST_CHECK
+enum ps_status ps_writer_call(struct ps_writer *writer,
+                              enum ps_status (*change)(struct ps_db *db, void *arg), void *arg);
 
 struct ps_writer_stats ps_writer_stats(const struct ps_writer *writer);
 

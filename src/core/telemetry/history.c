@@ -101,8 +101,7 @@ static enum ps_status append_head(struct ps_points *points, struct ps_points *he
         return PS_OK;
     }
     for (size_t i = 0; i < head->count; i++) {
-        enum ps_status st =
-            ps_points_add(points, head->points[i].ts_ms, &head->points[i].value);
+        enum ps_status st = ps_points_add(points, head->points[i].ts_ms, &head->points[i].value);
         if (st != PS_OK)
             return st;
     }
@@ -192,8 +191,7 @@ static void bucket_add(struct bucket *bucket, const struct ps_value *value)
     bool whole = value->type == PS_VALUE_LONG;
     double real = whole ? (double)value->integer : value->real;
     if (whole) {
-        bucket->whole_sum =
-            (int64_t)((uint64_t)bucket->whole_sum + (uint64_t)value->integer);
+        bucket->whole_sum = (int64_t)((uint64_t)bucket->whole_sum + (uint64_t)value->integer);
         if (!bucket->numbers || value->integer < bucket->whole_min)
             bucket->whole_min = value->integer;
         if (!bucket->numbers || value->integer > bucket->whole_max)
@@ -224,12 +222,10 @@ static bool bucket_value(const struct bucket *bucket, enum ps_aggregate aggregat
         *out = (struct ps_value){ .type = PS_VALUE_LONG, .integer = (int64_t)bucket->count };
         return bucket->count > 0;
     case PS_AGG_MIN:
-        *out = only_text ? *bucket->text_min
-                         : number(bucket, bucket->whole_min, bucket->real_min);
+        *out = only_text ? *bucket->text_min : number(bucket, bucket->whole_min, bucket->real_min);
         return only_text || bucket->numbers;
     case PS_AGG_MAX:
-        *out = only_text ? *bucket->text_max
-                         : number(bucket, bucket->whole_max, bucket->real_max);
+        *out = only_text ? *bucket->text_max : number(bucket, bucket->whole_max, bucket->real_max);
         return only_text || bucket->numbers;
     case PS_AGG_SUM:
         *out = number(bucket, bucket->whole_sum, bucket->real_sum);

@@ -21,17 +21,18 @@ enum { PS_HISTORY_POINTS_MAX = 5000000 }; /* raw points one aggregated query may
  * @param out     `count` lists, zeroed by the caller (keys may be set); filled in the query's order
  * Returns: PS_OK; PS_ELIMIT an aggregated query meets too many points; PS_ESTORE; PS_ENOMEM
  */
-PS_MUST_CHECK enum ps_status ps_history_read(struct ps_db *db, const struct ps_history_query *query,
-                                             struct ps_series_copy *copies, size_t count,
-                                             struct ps_points *out);
+PS_MUST_CHECK
+enum ps_status ps_history_read(struct ps_db *db, const struct ps_history_query *query,
+                               struct ps_series_copy *copies, size_t count, struct ps_points *out);
 
 /**
- * Aggregate settled points into buckets cut from start_ms (rest-api 8.1): midpoint timestamps, empty
- * buckets left out. AVG double; SUM long unless any double; MIN and MAX numeric, or lexical when
- * the bucket has only strings; COUNT counts all. Buckets without numbers are left out of AVG, SUM.
+ * Aggregate settled points into buckets cut from start_ms (rest-api 8.1): midpoint timestamps,
+ * empty buckets left out. AVG double; SUM long unless any double; MIN and MAX numeric, or lexical
+ * when the bucket has only strings; COUNT counts all. Buckets without numbers are left out of AVG,
+ * SUM.
  */
-PS_MUST_CHECK enum ps_status ps_history_aggregate(const struct ps_points *points,
-                                                  const struct ps_history_query *query,
-                                                  struct ps_points *out);
+PS_MUST_CHECK
+enum ps_status ps_history_aggregate(const struct ps_points *points,
+                                    const struct ps_history_query *query, struct ps_points *out);
 
 #endif

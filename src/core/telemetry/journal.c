@@ -201,16 +201,15 @@ static bool take_value(struct ps_journal_decoder *decoder, struct ps_value *valu
         return true;
     case KIND_STRING:
     case KIND_JSON:
-        *value = (struct ps_value){ .type =
-                                        kind == KIND_STRING ? PS_VALUE_STRING : PS_VALUE_JSON };
+        *value = (struct ps_value){ .type = kind == KIND_STRING ? PS_VALUE_STRING : PS_VALUE_JSON };
         return take_text(decoder, value);
     default:
         if (kind < KIND_DECIMAL || kind > KIND_DECIMAL + DECIMALS_MAX ||
             !take_varint(decoder, &raw))
             return false;
-        *value = (struct ps_value){ .type = PS_VALUE_DOUBLE,
-                                    .real = (double)unzigzag(raw) /
-                                            powers_of_ten[kind - KIND_DECIMAL] };
+        *value =
+            (struct ps_value){ .type = PS_VALUE_DOUBLE,
+                               .real = (double)unzigzag(raw) / powers_of_ten[kind - KIND_DECIMAL] };
         return true;
     }
 }

@@ -50,11 +50,12 @@ struct ps_journal_decoder {
 };
 
 /** Returns: PS_OK; PS_EPROTO unknown version or wrong checksum. The blob is borrowed. */
-PS_MUST_CHECK enum ps_status ps_journal_open(struct ps_journal_decoder *decoder, const void *blob,
-                                             size_t len);
+PS_MUST_CHECK
+enum ps_status ps_journal_open(struct ps_journal_decoder *decoder, const void *blob, size_t len);
 /** The next record in *record. Returns: PS_OK; PS_ENOTFOUND at the end; PS_EPROTO a record that
  *  cannot be (the rest of the blob is lost). */
-PS_MUST_CHECK enum ps_status ps_journal_next(struct ps_journal_decoder *decoder,
-                                             struct ps_journal_record *record);
+PS_MUST_CHECK
+enum ps_status ps_journal_next(struct ps_journal_decoder *decoder,
+                               struct ps_journal_record *record);
 
 #endif

@@ -110,10 +110,9 @@ enum ps_status ps_telemetry_load(struct ps_db *db, struct ps_series_table *table
                                                       const void *arg),
                                  const void *arg, struct ps_load_result *out)
 {
-    struct loader loader = { .tables = tables,
-                             .table_of = table_of,
-                             .arg = arg,
-                             .result = { .next_series = 1 } };
+    struct loader loader = {
+        .tables = tables, .table_of = table_of, .arg = arg, .result = { .next_series = 1 }
+    };
     enum ps_status st = load_catalogue(&loader, db);
     if (st == PS_OK)
         st = load_journal(&loader, db);

@@ -7,19 +7,20 @@
 #include "core/telemetry/series.h"
 
 struct ps_load_result {
-    int64_t last_seq;       /* of the journal; 0 = empty */
-    uint32_t next_series;   /* first free series id */
+    int64_t last_seq;     /* of the journal; 0 = empty */
+    uint32_t next_series; /* first free series id */
     size_t series, points;
-    size_t damaged_rows;    /* journal rows whose checksum or content is wrong: skipped, reported */
+    size_t damaged_rows; /* journal rows whose checksum or content is wrong: skipped, reported */
 };
 
 /**
  * Read everything into `tables`; `table_of(entity, arg)` says which table owns an entity.
  * Thread: main, before the shards start.
  */
-PS_MUST_CHECK enum ps_status ps_telemetry_load(struct ps_db *db, struct ps_series_table *tables,
-                                               unsigned (*table_of)(const struct ps_uuid *entity,
-                                                                    const void *arg),
-                                               const void *arg, struct ps_load_result *out);
+PS_MUST_CHECK
+enum ps_status ps_telemetry_load(struct ps_db *db, struct ps_series_table *tables,
+                                 unsigned (*table_of)(const struct ps_uuid *entity,
+                                                      const void *arg),
+                                 const void *arg, struct ps_load_result *out);
 
 #endif

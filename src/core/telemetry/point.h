@@ -22,12 +22,13 @@ struct ps_points {
 };
 
 /** Append a copy of the point, text included. */
-PS_MUST_CHECK enum ps_status ps_points_add(struct ps_points *points, int64_t ts_ms,
-                                           const struct ps_value *value);
+PS_MUST_CHECK
+enum ps_status ps_points_add(struct ps_points *points, int64_t ts_ms, const struct ps_value *value);
 void ps_points_deinit(struct ps_points *points);
 
 /** Order by ts; of equal ones the last added stays (last write wins). */
-PS_MUST_CHECK enum ps_status ps_points_settle(struct ps_points *points);
+PS_MUST_CHECK
+enum ps_status ps_points_settle(struct ps_points *points);
 /** Keep only the first `count`. */
 void ps_points_truncate(struct ps_points *points, size_t count);
 /** Drop the first `count`. */

@@ -29,7 +29,7 @@ struct ps_series {
     struct ps_point latest; /* greatest ts; of equals the last written. Text owned */
     struct ps_head_point *ring;
     uint32_t ring_cap, ring_count, ring_first;
-    int64_t lost_seq;                /* journal rows up to here may hold more; 0 = none */
+    int64_t lost_seq;                 /* journal rows up to here may hold more; 0 = none */
     int64_t lost_min_ms, lost_max_ms; /* span of what is only in the journal */
     char key[];
 };
@@ -56,8 +56,9 @@ struct ps_series_table {
     size_t memory; /* bytes of heads and texts */
 };
 
-PS_MUST_CHECK enum ps_status ps_series_table_init(struct ps_series_table *table,
-                                                  const struct ps_series_limits *limits);
+PS_MUST_CHECK
+enum ps_status ps_series_table_init(struct ps_series_table *table,
+                                    const struct ps_series_limits *limits);
 void ps_series_table_deinit(struct ps_series_table *table);
 
 /** The entity's series; NULL if it has none. */
@@ -84,13 +85,14 @@ void ps_series_apply(struct ps_series_table *table, struct ps_series *series, in
 
 /* What a query needs of one series, copied out of the shard. */
 struct ps_series_copy {
-    uint32_t id; /* 0 = no such series */
+    uint32_t id;             /* 0 = no such series */
     struct ps_points points; /* in range, in order of arrival */
     int64_t journal_up_to;   /* rows to read as well; 0 = none: the head has everything in range */
 };
 
-PS_MUST_CHECK enum ps_status ps_series_copy(const struct ps_series *series, int64_t start_ms,
-                                            int64_t end_ms, struct ps_series_copy *out);
+PS_MUST_CHECK
+enum ps_status ps_series_copy(const struct ps_series *series, int64_t start_ms, int64_t end_ms,
+                              struct ps_series_copy *out);
 void ps_series_copy_deinit(struct ps_series_copy *copy);
 
 #endif

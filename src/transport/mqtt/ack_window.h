@@ -27,8 +27,9 @@ struct ps_ack_window {
 };
 
 /** Take a place. Returns: PS_OK *seq names it; PS_ELIMIT window full; PS_ENOMEM. */
-PS_MUST_CHECK enum ps_status ps_ack_window_take(struct ps_ack_window *window, uint16_t packet_id,
-                                                uint8_t type, uint32_t *seq);
+PS_MUST_CHECK
+enum ps_status ps_ack_window_take(struct ps_ack_window *window, uint16_t packet_id, uint8_t type,
+                                  uint32_t *seq);
 /** The packet of this place is done. */
 void ps_ack_window_fill(struct ps_ack_window *window, uint32_t seq, uint8_t reason);
 /** The oldest place, if it is filled; it leaves. */

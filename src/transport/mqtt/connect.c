@@ -25,8 +25,7 @@ static void accept_device(struct ps_mqtt_connection *conn)
 {
     struct ps_mqtt_connack_properties properties = {
         .receive_maximum = PS_MQTT_RECEIVE_MAXIMUM,
-        .maximum_packet_size =
-            (uint32_t)conn->lane->services->config->mqtt_max_payload_size + 4,
+        .maximum_packet_size = (uint32_t)conn->lane->services->config->mqtt_max_payload_size + 4,
     };
     char assigned[PS_UUID_TEXT_SIZE];
     if (conn->assign_client_id) {
@@ -39,7 +38,8 @@ static void accept_device(struct ps_mqtt_connection *conn)
     ps_mqtt_connection_opened(conn);
 }
 
-/* ---- entering the actor ------------------------------------------------------------------------ */
+/* ---- entering the actor ------------------------------------------------------------------------
+ */
 
 struct enter {
     struct ps_actor_call call; /* first */
@@ -78,7 +78,8 @@ static void enter(struct ps_mqtt_connection *conn)
     ps_actors_call(conn->lane->services->actors, &request->call);
 }
 
-/* ---- moving to the device's shard -------------------------------------------------------------- */
+/* ---- moving to the device's shard --------------------------------------------------------------
+ */
 
 struct move {
     struct ps_port_item item; /* first */
@@ -141,7 +142,8 @@ static void logged_in(struct ps_login_result *result)
     ps_mqtt_connection_unref(conn);
 }
 
-/* ---- the packet -------------------------------------------------------------------------------- */
+/* ---- the packet --------------------------------------------------------------------------------
+ */
 
 static void remember(struct ps_mqtt_connection *conn, const struct ps_mqtt_connect *connect)
 {

@@ -27,7 +27,8 @@ static void set_state(struct ps_mqtt_connection *conn, enum ps_mqtt_state state)
     conn->state = state;
 }
 
-/* ---- what the loop watches -------------------------------------------------------------------- */
+/* ---- what the loop watches --------------------------------------------------------------------
+ */
 
 static void watch(struct ps_mqtt_connection *conn, bool reading, bool writing)
 {
@@ -39,7 +40,8 @@ static void watch(struct ps_mqtt_connection *conn, bool reading, bool writing)
                      (reading ? EPOLLIN : 0u) | (writing ? EPOLLOUT : 0u));
 }
 
-/* ---- life -------------------------------------------------------------------------------------- */
+/* ---- life --------------------------------------------------------------------------------------
+ */
 
 static void bury(struct ps_shard_task *task)
 {
@@ -155,7 +157,8 @@ void ps_mqtt_connection_drain(struct ps_mqtt_connection *conn)
         watch(conn, false, conn->writing);
 }
 
-/* ---- silence ----------------------------------------------------------------------------------- */
+/* ---- silence -----------------------------------------------------------------------------------
+ */
 
 static int64_t silence_limit_ms(const struct ps_mqtt_connection *conn)
 {
@@ -168,8 +171,7 @@ static int64_t silence_limit_ms(const struct ps_mqtt_connection *conn)
 
 static void start_timer(struct ps_mqtt_connection *conn)
 {
-    ps_shard_timer_start(conn->lane->shard, &conn->timer,
-                         conn->heard_ms + silence_limit_ms(conn));
+    ps_shard_timer_start(conn->lane->shard, &conn->timer, conn->heard_ms + silence_limit_ms(conn));
 }
 
 static void timer_fired(struct ps_timer *timer, void *owner)
@@ -191,7 +193,8 @@ static void timer_fired(struct ps_timer *timer, void *owner)
                                        : PS_MQTT_IMPLEMENTATION_ERROR);
 }
 
-/* ---- output ------------------------------------------------------------------------------------ */
+/* ---- output ------------------------------------------------------------------------------------
+ */
 
 struct ps_buf *ps_mqtt_connection_out(struct ps_mqtt_connection *conn)
 {
@@ -219,8 +222,7 @@ static bool put_ready_acks(struct ps_mqtt_connection *conn, struct ps_buf *out)
 }
 
 /* Write as much as the socket takes. False: the connection is broken. */
-static bool send_bytes(struct ps_mqtt_connection *conn, const char *data, size_t len,
-                       size_t *sent)
+static bool send_bytes(struct ps_mqtt_connection *conn, const char *data, size_t len, size_t *sent)
 {
     *sent = 0;
     while (*sent < len) {
@@ -320,16 +322,16 @@ void ps_mqtt_connection_publish(struct ps_mqtt_connection *conn, const char *top
         return;
     }
     if (publish.qos) {
-        conn->next_packet_id = conn->next_packet_id == UINT16_MAX
-                                   ? 1
-                                   : (uint16_t)(conn->next_packet_id + 1);
+        conn->next_packet_id =
+            conn->next_packet_id == UINT16_MAX ? 1 : (uint16_t)(conn->next_packet_id + 1);
         publish.packet_id = conn->next_packet_id;
         conn->downlinks_in_flight += counted;
     }
     ps_mqtt_publish_encode(ps_mqtt_connection_out(conn), conn->level, &publish);
 }
 
-/* ---- input ------------------------------------------------------------------------------------- */
+/* ---- input -------------------------------------------------------------------------------------
+ */
 
 static enum ps_mqtt_taken take_puback(struct ps_mqtt_connection *conn,
                                       const struct ps_mqtt_packet *packet)
@@ -377,7 +379,7 @@ static enum ps_mqtt_taken refuse_packet(struct ps_mqtt_connection *conn,
 static enum ps_mqtt_taken take_packet(struct ps_mqtt_connection *conn,
                                       const struct ps_mqtt_packet *packet)
 {
-    static enum ps_mqtt_taken (*const takers[16])(struct ps_mqtt_connection *conn,
+    static enum ps_mqtt_taken (*const takers[16])(struct ps_mqtt_connection * conn,
                                                   const struct ps_mqtt_packet *packet) = {
         [PS_MQTT_CONNECT] = refuse_packet, /* a second one (B06) */
         [PS_MQTT_PUBLISH] = ps_mqtt_take_publish,
@@ -535,7 +537,8 @@ static void ready(struct ps_shard_source *source, uint32_t events)
         read_socket(conn);
 }
 
-/* ---- arrival ----------------------------------------------------------------------------------- */
+/* ---- arrival -----------------------------------------------------------------------------------
+ */
 
 void ps_mqtt_connection_accept(struct ps_mqtt_lane *lane, int fd)
 {

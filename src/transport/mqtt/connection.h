@@ -1,9 +1,9 @@
 /* connection: one MQTT client: its socket, its packets, its place in the device's actor.
  *
  * Life: NEW (waits for CONNECT) -> LOGGING_IN (a reader checks who it is; nothing is read) ->
- * ENTERING (on the device's shard, its actor loads) -> OPEN -> CLOSING (last bytes leave) -> CLOSED.
- * It is accepted on any shard and moves once, in LOGGING_IN, to the shard that owns its device; from
- * then on everything happens there.
+ * ENTERING (on the device's shard, its actor loads) -> OPEN -> CLOSING (last bytes leave) ->
+ * CLOSED. It is accepted on any shard and moves once, in LOGGING_IN, to the shard that owns its
+ * device; from then on everything happens there.
  *
  * Bounded by: one packet of input, mqtt.output_bytes_max of output, the ack window, and
  * PS_MQTT_SUBSCRIPTIONS_MAX. While output waits or the device's mailbox is full nothing is read.
@@ -36,8 +36,8 @@ struct ps_mqtt_lane {
     struct ps_port_item begin, end;  /* start and stop, travelling to the shard */
     bool stopping;
     struct ps_device_uplink uplink;
-    struct ps_buf scratch;             /* output of one flush */
-    struct ps_publish_ack *free_acks;  /* ready for the next publishes */
+    struct ps_buf scratch;            /* output of one flush */
+    struct ps_publish_ack *free_acks; /* ready for the next publishes */
     struct ps_mqtt_connection *connections;
 };
 
@@ -69,15 +69,15 @@ struct ps_mqtt_connection {
     struct ps_device_identity *identity;
     enum ps_mqtt_state state;
     enum ps_mqtt_level level;
-    uint32_t references; /* acks and calls that will still come back */
+    uint32_t references;   /* acks and calls that will still come back */
     bool reading, writing; /* what the loop watches */
     bool stalled;
     bool assign_client_id; /* v5: it came without one */
-    struct ps_buf in;  /* bytes of a packet that is not complete, or not taken yet */
-    struct ps_buf out; /* bytes the socket did not take */
+    struct ps_buf in;      /* bytes of a packet that is not complete, or not taken yet */
+    struct ps_buf out;     /* bytes the socket did not take */
     struct ps_ack_window window;
-    int64_t heard_ms;      /* monotonic, the last bytes */
-    int64_t silence_ms;    /* of keep alive; 0 = none asked for */
+    int64_t heard_ms;   /* monotonic, the last bytes */
+    int64_t silence_ms; /* of keep alive; 0 = none asked for */
     uint32_t maximum_packet_size;
     uint16_t receive_maximum;
     uint16_t downlinks_in_flight; /* v5: QoS 1 publishes the client has not acknowledged */

@@ -17,8 +17,9 @@ struct ps_login_result {
  * Ask; `done(result)` runs on the connection's shard (the result is borrowed, the identity given).
  * Returns: PS_OK; PS_EBUSY too many questions wait; PS_ENOMEM.
  */
-PS_MUST_CHECK enum ps_status ps_login_start(struct ps_mqtt_connection *conn,
-                                            const struct ps_mqtt_connect *connect,
-                                            void (*done)(struct ps_login_result *result));
+PS_MUST_CHECK
+enum ps_status ps_login_start(struct ps_mqtt_connection *conn,
+                              const struct ps_mqtt_connect *connect,
+                              void (*done)(struct ps_login_result *result));
 
 #endif

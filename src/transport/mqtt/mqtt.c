@@ -34,7 +34,8 @@ uint16_t ps_mqtt_port(const struct ps_mqtt *mqtt)
     return mqtt->port;
 }
 
-/* ---- accepting --------------------------------------------------------------------------------- */
+/* ---- accepting ---------------------------------------------------------------------------------
+ */
 
 static bool is_full(const struct ps_mqtt_lane *lane)
 {
@@ -72,7 +73,8 @@ static void accept_ready(struct ps_shard_source *source, uint32_t events)
     }
 }
 
-/* ---- start and stop: on the shards' own threads ------------------------------------------------- */
+/* ---- start and stop: on the shards' own threads -------------------------------------------------
+ */
 
 static void begin_on_shard(struct ps_port_item *item, void *owner)
 {

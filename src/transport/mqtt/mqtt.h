@@ -12,8 +12,9 @@
 struct ps_mqtt;
 
 /** Listen on mqtt.bind:mqtt.port. The shards must run. Returns: PS_OK; PS_EIO with `why`. */
-PS_MUST_CHECK enum ps_status ps_mqtt_start(const struct ps_services *services,
-                                           struct ps_mqtt **out, struct ps_text *why);
+PS_MUST_CHECK
+enum ps_status ps_mqtt_start(const struct ps_services *services, struct ps_mqtt **out,
+                             struct ps_text *why);
 /** The port it really listens on. */
 uint16_t ps_mqtt_port(const struct ps_mqtt *mqtt);
 /** Stop accepting and reading; connections close as their messages are answered. Returns at once;

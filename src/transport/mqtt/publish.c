@@ -74,7 +74,8 @@ static void give_back(struct ps_publish_ack *publish)
     conn->references--; /* the caller still holds the connection */
 }
 
-/* ---- answers ----------------------------------------------------------------------------------- */
+/* ---- answers -----------------------------------------------------------------------------------
+ */
 
 static uint8_t ack_type(const struct ps_mqtt_publish *publish)
 {
@@ -83,8 +84,7 @@ static uint8_t ack_type(const struct ps_mqtt_publish *publish)
 
 /* Answer without further work, but behind what is still in flight. */
 static enum ps_mqtt_taken answer(struct ps_mqtt_connection *conn,
-                                 const struct ps_mqtt_publish *publish,
-                                 enum ps_mqtt_reason reason)
+                                 const struct ps_mqtt_publish *publish, enum ps_mqtt_reason reason)
 {
     uint32_t seq;
     if (publish->qos == 0)
@@ -107,7 +107,8 @@ static enum ps_mqtt_taken reject(struct ps_mqtt_connection *conn,
     return PS_MQTT_TAKEN;
 }
 
-/* ---- telemetry and attributes ------------------------------------------------------------------ */
+/* ---- telemetry and attributes ------------------------------------------------------------------
+ */
 
 typedef enum ps_status (*uplink_fn)(struct ps_device_uplink *uplink,
                                     struct ps_device_identity *identity, const char *body,
@@ -147,7 +148,8 @@ static enum ps_mqtt_taken uplink(struct ps_mqtt_connection *conn,
     return outcome(conn, publish, st);
 }
 
-/* ---- attribute requests ------------------------------------------------------------------------ */
+/* ---- attribute requests ------------------------------------------------------------------------
+ */
 
 static void publish_attributes(struct ps_port_item *item, void *owner)
 {
@@ -159,8 +161,7 @@ static void publish_attributes(struct ps_port_item *item, void *owner)
     enum ps_mqtt_flavour flavour = (enum ps_mqtt_flavour)(reply->tag & 0xff);
     if (conn->state == PS_MQTT_OPEN && reply->status == PS_OK && id >= 0) {
         char topic[PS_MQTT_TOPIC_TEXT_SIZE];
-        size_t len =
-            ps_mqtt_topic_print(PS_MQTT_DOWN_ATTRIBUTES_RESPONSE, flavour, id, topic);
+        size_t len = ps_mqtt_topic_print(PS_MQTT_DOWN_ATTRIBUTES_RESPONSE, flavour, id, topic);
         ps_mqtt_connection_publish(conn, topic, len, &reply->json);
     }
     ps_attribute_reply_destroy(reply);
@@ -172,9 +173,8 @@ static enum ps_mqtt_taken request_attributes(struct ps_mqtt_connection *conn,
                                              const struct ps_mqtt_topic *topic)
 {
     struct ps_attribute_request request;
-    enum ps_status st = ps_payload_parse_attribute_request(&conn->lane->uplink.payload,
-                                                           publish->payload.data,
-                                                           publish->payload.len, &request, NULL);
+    enum ps_status st = ps_payload_parse_attribute_request(
+        &conn->lane->uplink.payload, publish->payload.data, publish->payload.len, &request, NULL);
     if (st != PS_OK)
         return reject(conn, publish);
     enum ps_mqtt_taken taken = answer(conn, publish, PS_MQTT_SUCCESS);
@@ -191,7 +191,8 @@ static enum ps_mqtt_taken request_attributes(struct ps_mqtt_connection *conn,
     return PS_MQTT_TAKEN;
 }
 
-/* ---- QoS 2 (B13) ------------------------------------------------------------------------------- */
+/* ---- QoS 2 (B13) -------------------------------------------------------------------------------
+ */
 
 static uint16_t *find_received(struct ps_mqtt_connection *conn, uint16_t packet_id)
 {
@@ -205,8 +206,7 @@ static uint16_t *find_received(struct ps_mqtt_connection *conn, uint16_t packet_
 static bool note_received(struct ps_mqtt_connection *conn, uint16_t packet_id)
 {
     if (conn->received_count == conn->received_cap) {
-        uint16_t cap =
-            conn->received_cap ? (uint16_t)(conn->received_cap * 2) : RECEIVED_FIRST;
+        uint16_t cap = conn->received_cap ? (uint16_t)(conn->received_cap * 2) : RECEIVED_FIRST;
         if (cap > PS_ACK_WINDOW_MAX)
             return false;
         uint16_t *grown = realloc(conn->received, cap * sizeof *grown);
@@ -236,7 +236,8 @@ enum ps_mqtt_taken ps_mqtt_take_pubrel(struct ps_mqtt_connection *conn,
     return PS_MQTT_TAKEN;
 }
 
-/* ---- the packet -------------------------------------------------------------------------------- */
+/* ---- the packet --------------------------------------------------------------------------------
+ */
 
 static enum ps_mqtt_taken act_on(struct ps_mqtt_connection *conn,
                                  const struct ps_mqtt_publish *publish)
@@ -257,8 +258,7 @@ static enum ps_mqtt_taken act_on(struct ps_mqtt_connection *conn,
         return answer(conn, publish, PS_MQTT_SUCCESS);
     case PS_MQTT_TOPIC_GATEWAY:
         return answer(conn, publish,
-                      conn->identity->is_gateway ? PS_MQTT_TOPIC_INVALID
-                                                 : PS_MQTT_NOT_AUTHORIZED);
+                      conn->identity->is_gateway ? PS_MQTT_TOPIC_INVALID : PS_MQTT_NOT_AUTHORIZED);
     default:
         return answer(conn, publish, PS_MQTT_TOPIC_INVALID);
     }

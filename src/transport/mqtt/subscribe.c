@@ -7,7 +7,8 @@
 #include "core/json_text.h"
 #include "transport/mqtt/connection.h"
 
-/* ---- the list of granted filters ---------------------------------------------------------------- */
+/* ---- the list of granted filters ----------------------------------------------------------------
+ */
 
 static struct ps_mqtt_subscription **find_link(struct ps_mqtt_connection *conn,
                                                const struct ps_mqtt_span *filter)
@@ -76,7 +77,8 @@ static uint8_t drop(struct ps_mqtt_connection *conn, const struct ps_mqtt_filter
     return PS_MQTT_SUCCESS;
 }
 
-/* ---- the packets ------------------------------------------------------------------------------- */
+/* ---- the packets -------------------------------------------------------------------------------
+ */
 
 enum ps_mqtt_taken ps_mqtt_take_subscribe(struct ps_mqtt_connection *conn,
                                           const struct ps_mqtt_packet *packet)
@@ -112,7 +114,8 @@ enum ps_mqtt_taken ps_mqtt_take_unsubscribe(struct ps_mqtt_connection *conn,
     return PS_MQTT_TAKEN;
 }
 
-/* ---- what the actor tells the session ----------------------------------------------------------- */
+/* ---- what the actor tells the session -----------------------------------------------------------
+ */
 
 static struct ps_mqtt_connection *conn_of(struct ps_session *session)
 {
@@ -141,8 +144,7 @@ static void shared_attributes(struct ps_session *session, const struct ps_kv *kv
     else
         ps_json_put_object(&payload, kvs, count);
     char topic[PS_MQTT_TOPIC_TEXT_SIZE];
-    size_t len =
-        ps_mqtt_topic_print(PS_MQTT_DOWN_ATTRIBUTES, conn->attributes_flavour, 0, topic);
+    size_t len = ps_mqtt_topic_print(PS_MQTT_DOWN_ATTRIBUTES, conn->attributes_flavour, 0, topic);
     ps_mqtt_connection_publish(conn, topic, len, &payload);
     ps_buf_deinit(&payload);
 }

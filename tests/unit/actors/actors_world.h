@@ -40,7 +40,8 @@ static inline void actors_world_chain(struct actors_world *world, const char *le
     struct ps_program_identity identity = { .tenant = world->entities->tenant,
                                             .chain = { "chain" },
                                             .name = "Root" };
-    struct ps_chain_checks checks = { .mode = PS_CHAIN_IMPORT, .chain = identity.chain,
+    struct ps_chain_checks checks = { .mode = PS_CHAIN_IMPORT,
+                                      .chain = identity.chain,
                                       .scripts = world->scripts };
     struct ps_chain *chain = NULL;
     struct ps_program *program = NULL;
@@ -51,8 +52,8 @@ static inline void actors_world_chain(struct actors_world *world, const char *le
         chain->errors.count)
         fail_msg("%s", chain && chain->errors.count ? chain->errors.list[0].message : why.data);
     assert_int_equal(ps_program_compile(chain, &identity, &program), PS_OK);
-    assert_int_equal(
-        ps_chains_set_root(world->settings.chains, &identity.tenant, &identity.chain), PS_OK);
+    assert_int_equal(ps_chains_set_root(world->settings.chains, &identity.tenant, &identity.chain),
+                     PS_OK);
     assert_int_equal(ps_chains_put(world->settings.chains, program), PS_OK);
     ps_program_release(program);
     ps_chain_destroy(chain);
@@ -199,15 +200,18 @@ static inline struct ps_msg *actors_world_msg(struct actors_world *world,
     struct ps_kv kv = { .key = key,
                         .key_len = (uint32_t)strlen(key),
                         .value = { .type = PS_VALUE_LONG, .integer = integer } };
-    struct ps_pair pair = { .key = "ts", .key_len = 2, .value = ts,
-                            .value_len = (uint32_t)snprintf(ts, sizeof ts, "%lld",
-                                                            (long long)ts_ms) };
-    struct ps_msg_content content = { .type = type, .kvs = &kv, .kv_count = 1,
-                                      .metadata = &pair, .metadata_count = 1 };
+    struct ps_pair pair = { .key = "ts",
+                            .key_len = 2,
+                            .value = ts,
+                            .value_len =
+                                (uint32_t)snprintf(ts, sizeof ts, "%lld", (long long)ts_ms) };
+    struct ps_msg_content content = {
+        .type = type, .kvs = &kv, .kv_count = 1, .metadata = &pair, .metadata_count = 1
+    };
     struct ps_msg *msg;
-    assert_int_equal(ps_msg_create(&ref->tenant, &ref->entity, &PS_UUID_NULL, ps_clock_now_ms(),
-                                   &content, &msg),
-                     PS_OK);
+    assert_int_equal(
+        ps_msg_create(&ref->tenant, &ref->entity, &PS_UUID_NULL, ps_clock_now_ms(), &content, &msg),
+        PS_OK);
     msg->counted = true;
     ps_metrics_msg_received(world->settings.metrics, 3, PS_METRIC_MQTT_MESSAGES, 1);
     return msg;
@@ -256,8 +260,7 @@ static inline int64_t actors_world_latest(struct actors_world *world, const char
     struct ps_point_set set;
     assert_int_equal(ps_entity_latest(world->actors, &world->device, &key, 1, &set), PS_OK);
     assert_int_equal(set.count, 1);
-    int64_t latest =
-        set.keys[0].count ? set.keys[0].points[0].value.integer : (int64_t)INT64_MIN;
+    int64_t latest = set.keys[0].count ? set.keys[0].points[0].value.integer : (int64_t)INT64_MIN;
     ps_point_set_deinit(&set);
     return latest;
 }

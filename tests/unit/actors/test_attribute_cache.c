@@ -16,9 +16,11 @@ static enum ps_status put_text(struct ps_attribute_cache *cache, enum ps_attribu
 {
     /* in blocks that are gone afterwards */
     char *own_key = strdup(key), *own_text = strdup(text);
-    struct ps_kv kv = { .key = own_key, .key_len = (uint32_t)strlen(key),
-                        .value = { .type = PS_VALUE_STRING, .text = own_text,
-                                   .len = (uint32_t)strlen(text) } };
+    struct ps_kv kv = {
+        .key = own_key,
+        .key_len = (uint32_t)strlen(key),
+        .value = { .type = PS_VALUE_STRING, .text = own_text, .len = (uint32_t)strlen(text) }
+    };
     enum ps_status st = ps_attribute_cache_put(cache, scope, &kv, updated_ms);
     free(own_key);
     free(own_text);
@@ -28,8 +30,7 @@ static enum ps_status put_text(struct ps_attribute_cache *cache, enum ps_attribu
 static void assert_text(const struct ps_attribute_cache *cache, enum ps_attribute_scope scope,
                         const char *key, const char *want)
 {
-    const struct ps_attribute *found =
-        ps_attribute_cache_find(cache, scope, key, strlen(key));
+    const struct ps_attribute *found = ps_attribute_cache_find(cache, scope, key, strlen(key));
     assert_int_equal(found != NULL, want != NULL);
     if (!want)
         return;
@@ -86,10 +87,12 @@ static void what_storage_had_replaces_everything(void **state)
     (void)state;
     struct ps_attribute_cache cache = { 0 };
     struct ps_attribute_list list = { .items = calloc(1, sizeof *list.items), .count = 1 };
-    list.items[0] = (struct ps_attribute){ .scope = PS_SCOPE_SHARED, .key = strdup("s"),
-                                           .key_len = 1,
-                                           .value = { .type = PS_VALUE_STRING, .len = 1,
-                                                      .text = strdup("v") } };
+    list.items[0] = (struct ps_attribute){
+        .scope = PS_SCOPE_SHARED,
+        .key = strdup("s"),
+        .key_len = 1,
+        .value = { .type = PS_VALUE_STRING, .len = 1, .text = strdup("v") }
+    };
     assert_int_equal(put_text(&cache, PS_SCOPE_CLIENT, "old", "x", 1), PS_OK);
     ps_attribute_cache_take(&cache, &list);
     assert_null(list.items);

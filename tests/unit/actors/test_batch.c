@@ -32,7 +32,8 @@ static void fixture_init(struct fixture *f)
     f->next_seq = 1;
     f->next_series = 1;
     f->entity = (struct ps_entity_id){ PS_ENTITY_DEVICE, { "device" } };
-    struct ps_series_limits limits = { .head_points_max = 8, .memory_max = 1 << 20,
+    struct ps_series_limits limits = { .head_points_max = 8,
+                                       .memory_max = 1 << 20,
                                        .next_id = &f->next_series };
     assert_int_equal(ps_series_table_init(&f->table, &limits), PS_OK);
     assert_int_equal(ps_port_init(&f->port), PS_OK);
@@ -88,10 +89,10 @@ static void effects_are_copied_and_written_together(void **state)
     add_text_point(&f, "note", "again");
     add_text_point(&f, "other", "x");
     assert_memory_equal(f.batch->points[0].value.text, "hello", 5);
-    struct ps_kv kv = { .key = "a", .key_len = 1,
+    struct ps_kv kv = { .key = "a",
+                        .key_len = 1,
                         .value = { .type = PS_VALUE_LONG, .integer = 7 } };
-    assert_int_equal(
-        ps_batch_add_attribute(f.batch, &f.entity, PS_SCOPE_SHARED, &kv, 99), PS_OK);
+    assert_int_equal(ps_batch_add_attribute(f.batch, &f.entity, PS_SCOPE_SHARED, &kv, 99), PS_OK);
     assert_false(ps_batch_is_empty(f.batch));
     assert_true(ps_batch_bytes(f.batch) > 0);
     assert_int_equal(f.batch->effects, 4);
@@ -116,13 +117,14 @@ static void a_null_attribute_deletes_and_nothing_there_is_fine(void **state)
     (void)state;
     struct fixture f;
     fixture_init(&f);
-    struct ps_kv kv = { .key = "a", .key_len = 1,
+    struct ps_kv kv = { .key = "a",
+                        .key_len = 1,
                         .value = { .type = PS_VALUE_LONG, .integer = 7 } };
     struct ps_kv gone = { .key = "a", .key_len = 1 };
     for (unsigned i = 0; i < 3; i++)
-        assert_int_equal(ps_batch_add_attribute(f.batch, &f.entity, PS_SCOPE_SHARED,
-                                                i ? &gone : &kv, 99),
-                         PS_OK);
+        assert_int_equal(
+            ps_batch_add_attribute(f.batch, &f.entity, PS_SCOPE_SHARED, i ? &gone : &kv, 99),
+            PS_OK);
     assert_int_equal(commit(&f), PS_OK);
     assert_int_equal(temp_db_number(f.temp.db, "SELECT count(*) FROM attribute"), 0);
     fixture_deinit(&f);

@@ -1,4 +1,5 @@
-/* A commit that fails: everybody in it is told, nothing of it is seen, and the next one is whole. */
+/* A commit that fails: everybody in it is told, nothing of it is seen, and the next one is whole.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

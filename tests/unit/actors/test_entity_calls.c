@@ -1,4 +1,5 @@
-/* What REST asks of an entity: writes that are committed when they return, reads over all there is. */
+/* What REST asks of an entity: writes that are committed when they return, reads over all there is.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,8 +25,9 @@ static void a_telemetry_write_is_committed_when_it_returns(void **state)
     struct ps_text why = { "" };
     actors_world_init(&w);
     actors_world_start(&w);
-    assert_int_equal(save(&w, "[{\"ts\":10,\"values\":{\"b\":1}},{\"ts\":20,\"values\":{\"b\":2}},"
-                              "{\"a\":3}]",
+    assert_int_equal(save(&w,
+                          "[{\"ts\":10,\"values\":{\"b\":1}},{\"ts\":20,\"values\":{\"b\":2}},"
+                          "{\"a\":3}]",
                           &why),
                      PS_OK);
     assert_int_equal(actors_world_number(&w, "SELECT count(*) FROM journal"), 1);
@@ -60,8 +62,8 @@ static void latest_without_keys_is_all_of_them_by_name(void **state)
     assert_int_equal(ps_entity_latest(w.actors, &w.device, NULL, 0, &set), PS_OK);
     assert_int_equal(set.count, 0);
     ps_point_set_deinit(&set);
-    assert_int_equal(save(&w, "{\"zeta\":1,\"alpha\":\"text\",\"mid\":{\"x\":1},\"none\":null}", &why),
-                     PS_OK);
+    assert_int_equal(
+        save(&w, "{\"zeta\":1,\"alpha\":\"text\",\"mid\":{\"x\":1},\"none\":null}", &why), PS_OK);
     assert_int_equal(ps_entity_latest(w.actors, &w.device, NULL, 0, &set), PS_OK);
     assert_int_equal(set.count, 3);
     assert_string_equal(set.keys[0].key, "alpha");
@@ -92,7 +94,8 @@ static void history_is_heads_and_journal_as_one(void **state)
     const char *keys[] = { "temp", "nope" };
     struct ps_point_set set;
     struct ps_history_query query = { .start_ms = 2, .end_ms = 9, .limit = 100, .ascending = true };
-    assert_int_equal(ps_entity_history(w.actors, w.reader, &w.device, keys, 2, &query, &set), PS_OK);
+    assert_int_equal(ps_entity_history(w.actors, w.reader, &w.device, keys, 2, &query, &set),
+                     PS_OK);
     assert_int_equal(set.count, 2);
     assert_string_equal(set.keys[1].key, "nope");
     assert_int_equal(set.keys[1].count, 0);
@@ -102,9 +105,11 @@ static void history_is_heads_and_journal_as_one(void **state)
         assert_int_equal(set.keys[0].points[i].value.integer, i + 12); /* the last write */
     }
     ps_point_set_deinit(&set);
-    query = (struct ps_history_query){ .start_ms = 0, .end_ms = 10, .interval_ms = 5,
-                                       .aggregate = PS_AGG_SUM };
-    assert_int_equal(ps_entity_history(w.actors, w.reader, &w.device, keys, 1, &query, &set), PS_OK);
+    query = (struct ps_history_query){
+        .start_ms = 0, .end_ms = 10, .interval_ms = 5, .aggregate = PS_AGG_SUM
+    };
+    assert_int_equal(ps_entity_history(w.actors, w.reader, &w.device, keys, 1, &query, &set),
+                     PS_OK);
     assert_int_equal(set.keys[0].count, 2);
     assert_int_equal(set.keys[0].points[0].value.integer, 10 + 11 + 12 + 13 + 14);
     assert_int_equal(set.keys[0].points[0].ts_ms, 2);
@@ -117,17 +122,18 @@ static void attribute_writes_reach_storage_and_the_rule_chain(void **state)
     (void)state;
     struct actors_world w;
     struct ps_text why = { "" };
-    struct ps_kv kv = { .key = "a", .key_len = 1,
+    struct ps_kv kv = { .key = "a",
+                        .key_len = 1,
                         .value = { .type = PS_VALUE_LONG, .integer = 5 } };
     actors_world_init(&w);
     actors_world_chain(&w, "{firstNodeIndex:0,nodes:[{type:'filter.script',name:'F',configuration:"
                            "{script:'error(msgType .. metadata.scope)'}}],connections:[]}");
     actors_world_start(&w);
-    assert_int_equal(
-        ps_entity_save_attributes(w.actors, &w.device, PS_SCOPE_SERVER, &kv, 1, &why), PS_OK);
+    assert_int_equal(ps_entity_save_attributes(w.actors, &w.device, PS_SCOPE_SERVER, &kv, 1, &why),
+                     PS_OK);
     assert_int_equal(actors_world_number(&w, "SELECT value FROM attribute WHERE key = 'a'"), 5);
-    assert_int_equal(
-        ps_entity_delete_attributes(w.actors, &w.device, PS_SCOPE_SERVER, &kv, 1), PS_OK);
+    assert_int_equal(ps_entity_delete_attributes(w.actors, &w.device, PS_SCOPE_SERVER, &kv, 1),
+                     PS_OK);
     assert_int_equal(actors_world_number(&w, "SELECT count(*) FROM attribute"), 0);
     actors_world_wait_metric(&w, PS_METRIC_DEAD_LETTERS, 2);
     assert_int_equal(actors_world_number(&w, "SELECT count(*) FROM dead_letter WHERE error LIKE"

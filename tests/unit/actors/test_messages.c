@@ -72,7 +72,8 @@ static void what_was_acknowledged_is_there_after_a_restart(void **state)
     actors_world_init(&w);
     actors_world_start(&w);
     for (int i = 0; i < 50; i++)
-        assert_int_equal(actors_world_do(&w, PS_MSG_POST_TELEMETRY, i % 2 ? "a" : "b", i, i), PS_OK);
+        assert_int_equal(actors_world_do(&w, PS_MSG_POST_TELEMETRY, i % 2 ? "a" : "b", i, i),
+                         PS_OK);
     actors_world_stop(&w);
     actors_world_start(&w);
     assert_int_equal(actors_world_latest(&w, "a"), 49);
@@ -115,12 +116,13 @@ static void a_full_mailbox_is_told_to_the_sender(void **state)
 
 static struct ps_msg *large_msg(struct actors_world *w, const char *bytes, uint32_t len)
 {
-    struct ps_msg_content content = { .type = PS_MSG_POST_TELEMETRY, .data_kind = PS_DATA_BINARY,
-                                      .data = bytes, .data_len = len };
+    struct ps_msg_content content = {
+        .type = PS_MSG_POST_TELEMETRY, .data_kind = PS_DATA_BINARY, .data = bytes, .data_len = len
+    };
     struct ps_msg *msg;
-    assert_int_equal(ps_msg_create(&w->device.tenant, &w->device.entity, &PS_UUID_NULL, 0, &content,
-                                   &msg),
-                     PS_OK);
+    assert_int_equal(
+        ps_msg_create(&w->device.tenant, &w->device.entity, &PS_UUID_NULL, 0, &content, &msg),
+        PS_OK);
     msg->counted = true;
     ps_metrics_msg_received(w->settings.metrics, 3, PS_METRIC_MQTT_MESSAGES, 1);
     return msg;
@@ -195,9 +197,10 @@ static void a_message_that_fails_is_kept_as_a_dead_letter_and_acknowledged(void 
     assert_int_equal(actors_world_do(&w, PS_MSG_POST_TELEMETRY, "temp", 42, 77), PS_OK);
     assert_int_equal(actors_world_number(&w, "SELECT count(*) FROM dead_letter"), 1);
     assert_int_equal(
-        actors_world_number(&w, "SELECT count(*) FROM dead_letter WHERE CAST(data AS TEXT) = '{\"temp\":42}' AND"
-                                " msg_type = 'POST_TELEMETRY_REQUEST' AND metadata ="
-                                " '{\"ts\":\"77\"}' AND error LIKE '%no way%'"),
+        actors_world_number(
+            &w, "SELECT count(*) FROM dead_letter WHERE CAST(data AS TEXT) = '{\"temp\":42}' AND"
+                " msg_type = 'POST_TELEMETRY_REQUEST' AND metadata ="
+                " '{\"ts\":\"77\"}' AND error LIKE '%no way%'"),
         1);
     assert_int_equal(actors_world_metric(&w, PS_METRIC_DEAD_LETTERS), 1);
     assert_int_equal(actors_world_metric(&w, PS_METRIC_NODE_FAILURES), 1);

@@ -1,4 +1,5 @@
-/* The timer wheel: nothing fires early, nothing is forgotten, timers may do anything while firing. */
+/* The timer wheel: nothing fires early, nothing is forgotten, timers may do anything while firing.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,8 +17,8 @@ struct probe {
     struct ps_timer timer; /* first */
     unsigned fired;
     int64_t fired_ms;
-    struct probe *victim;   /* stopped when this one fires */
-    int64_t again_ms;       /* started again when it fires, once */
+    struct probe *victim; /* stopped when this one fires */
+    int64_t again_ms;     /* started again when it fires, once */
 };
 
 struct clock {

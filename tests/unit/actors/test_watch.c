@@ -51,8 +51,7 @@ static void watcher_init(struct watcher *watcher)
 
 static void start_watch(struct watcher *watcher)
 {
-    watcher->watch = (struct ps_watch){ .hub = &watcher->hub,
-                                        .item = { .run = watch_started } };
+    watcher->watch = (struct ps_watch){ .hub = &watcher->hub, .item = { .run = watch_started } };
     watcher->watch.call.tenant = watcher->w.device.tenant;
     watcher->watch.call.entity = watcher->w.device.entity;
     ps_watch_start(watcher->w.actors, &watcher->watch);
@@ -198,8 +197,8 @@ static void a_deleted_device_leaves_memory_though_it_was_watched(void **state)
     actors_world_start(w);
     start_watch(&watcher);
     actors_world_wait(w, &watcher.started, 1);
-    assert_int_equal(
-        ps_writer_call(w->settings.writer, delete_device, &w->device.entity.id), PS_OK);
+    assert_int_equal(ps_writer_call(w->settings.writer, delete_device, &w->device.entity.id),
+                     PS_OK);
     ps_entity_changed(w->actors, &w->device, true, PS_SESSION_DEVICE_DELETED);
     stop_watch(&watcher);
     actors_world_wait_metric(w, PS_METRIC_ACTORS_PARKED, 1);

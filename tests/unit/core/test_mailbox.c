@@ -13,8 +13,8 @@ static struct ps_msg *sized_msg(uint32_t len)
     static const struct ps_entity_id entity;
     struct ps_msg_content content = { .data_kind = PS_DATA_BINARY, .data = bytes, .data_len = len };
     struct ps_msg *msg;
-    assert_int_equal(
-        ps_msg_create(&entity.id, &entity, &entity.id, (int64_t)len, &content, &msg), PS_OK);
+    assert_int_equal(ps_msg_create(&entity.id, &entity, &entity.id, (int64_t)len, &content, &msg),
+                     PS_OK);
     return msg;
 }
 

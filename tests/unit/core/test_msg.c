@@ -35,12 +35,14 @@ static void a_message_holds_copies_of_all_its_text(void **state)
     char *text = strdup("temp|note|{\"a\":1}|left|k|v|MY_TYPE");
     struct ps_kv kvs[] = {
         { .key = text, .key_len = 4, .value = { .type = PS_VALUE_DOUBLE, .real = 21.5 } },
-        { .key = text + 5, .key_len = 4,
+        { .key = text + 5,
+          .key_len = 4,
           .value = { .type = PS_VALUE_JSON, .text = text + 10, .len = 7 } },
-        { .key = text, .key_len = 0,
-          .value = { .type = PS_VALUE_STRING, .text = NULL, .len = 0 } },
+        { .key = text, .key_len = 0, .value = { .type = PS_VALUE_STRING, .text = NULL, .len = 0 } },
     };
-    struct ps_pair metadata = { .key = text + 23, .key_len = 1, .value = text + 25, .value_len = 1 };
+    struct ps_pair metadata = {
+        .key = text + 23, .key_len = 1, .value = text + 25, .value_len = 1
+    };
     struct ps_msg_content content = { .type = PS_MSG_CUSTOM,
                                       .type_name = text + 27,
                                       .type_name_len = 7,
@@ -150,15 +152,18 @@ static void limits_are_kept_to_the_byte(void **state)
 {
     (void)state;
     char *big = calloc(1, PS_MSG_DATA_BYTES_MAX + 1);
-    struct ps_msg_content content = { .data_kind = PS_DATA_JSON, .data = big,
+    struct ps_msg_content content = { .data_kind = PS_DATA_JSON,
+                                      .data = big,
                                       .data_len = PS_MSG_DATA_BYTES_MAX };
     check_limit(&content, PS_OK);
     content.data_len++;
     check_limit(&content, PS_ELIMIT);
 
-    struct ps_kv kv = { .key = "k", .key_len = 1,
-                        .value = { .type = PS_VALUE_STRING, .text = big,
-                                   .len = PS_MSG_DATA_BYTES_MAX - 1 } };
+    struct ps_kv kv = {
+        .key = "k",
+        .key_len = 1,
+        .value = { .type = PS_VALUE_STRING, .text = big, .len = PS_MSG_DATA_BYTES_MAX - 1 }
+    };
     content = (struct ps_msg_content){ .kvs = &kv, .kv_count = 1 };
     check_limit(&content, PS_OK);
     kv.value.len++;
@@ -172,13 +177,14 @@ static void limits_are_kept_to_the_byte(void **state)
     check_limit(&content, PS_ELIMIT);
 
     struct ps_pair *pairs = calloc(PS_MSG_METADATA_KEYS_MAX + 1, sizeof *pairs);
-    content = (struct ps_msg_content){ .metadata = pairs,
-                                       .metadata_count = PS_MSG_METADATA_KEYS_MAX };
+    content =
+        (struct ps_msg_content){ .metadata = pairs, .metadata_count = PS_MSG_METADATA_KEYS_MAX };
     check_limit(&content, PS_OK);
     content.metadata_count++;
     check_limit(&content, PS_ELIMIT);
 
-    content = (struct ps_msg_content){ .type = PS_MSG_CUSTOM, .type_name = big,
+    content = (struct ps_msg_content){ .type = PS_MSG_CUSTOM,
+                                       .type_name = big,
                                        .type_name_len = PS_MSG_TYPE_LEN_MAX };
     check_limit(&content, PS_OK);
     content.type_name_len++;

@@ -10,7 +10,9 @@
 #include "core/value.h"
 
 #define TEXT(kind, bytes)                                                                          \
-    { .type = kind, .text = bytes, .len = sizeof bytes - 1 }
+    {                                                                                              \
+        .type = kind, .text = bytes, .len = sizeof bytes - 1                                       \
+    }
 
 static void each_value_equals_itself_and_no_other(void **state)
 {

@@ -16,19 +16,31 @@
 
 #define LONG(ts, x)                                                                                \
     {                                                                                              \
-        ts, { .type = PS_VALUE_LONG, .integer = (x) }                                              \
+        ts,                                                                                        \
+        {                                                                                          \
+            .type = PS_VALUE_LONG, .integer = (x)                                                  \
+        }                                                                                          \
     }
 #define REAL(ts, x)                                                                                \
     {                                                                                              \
-        ts, { .type = PS_VALUE_DOUBLE, .real = (x) }                                               \
+        ts,                                                                                        \
+        {                                                                                          \
+            .type = PS_VALUE_DOUBLE, .real = (x)                                                   \
+        }                                                                                          \
     }
 #define TEXT(ts, x)                                                                                \
     {                                                                                              \
-        ts, { .type = PS_VALUE_STRING, .text = (x), .len = sizeof(x) - 1 }                         \
+        ts,                                                                                        \
+        {                                                                                          \
+            .type = PS_VALUE_STRING, .text = (x), .len = sizeof(x) - 1                             \
+        }                                                                                          \
     }
 #define BOOL(ts, x)                                                                                \
     {                                                                                              \
-        ts, { .type = PS_VALUE_BOOLEAN, .boolean = (x) }                                           \
+        ts,                                                                                        \
+        {                                                                                          \
+            .type = PS_VALUE_BOOLEAN, .boolean = (x)                                               \
+        }                                                                                          \
     }
 
 enum { POINTS_MAX = 8 };
@@ -42,45 +54,162 @@ static const struct bucket_case {
     struct ps_point want[POINTS_MAX];
     size_t want_count;
 } bucket_cases[] = {
-    { "AVG of the contract's example", 0, 4000, 2000, PS_AGG_AVG,
-      { LONG(1000, 10), LONG(2000, 20), LONG(3000, 30) }, 3, { REAL(1000, 10), REAL(3000, 25) }, 2 },
-    { "the last bucket is clipped, and so is its midpoint", 100, 250, 100, PS_AGG_COUNT,
-      { LONG(100, 1), LONG(199, 1), LONG(200, 1), LONG(249, 1) }, 4, { LONG(150, 2), LONG(225, 2) },
+    { "AVG of the contract's example",
+      0,
+      4000,
+      2000,
+      PS_AGG_AVG,
+      { LONG(1000, 10), LONG(2000, 20), LONG(3000, 30) },
+      3,
+      { REAL(1000, 10), REAL(3000, 25) },
       2 },
-    { "empty buckets are left out", 0, 1000, 10, PS_AGG_SUM, { LONG(5, 1), LONG(995, 2) }, 2,
-      { LONG(5, 1), LONG(995, 2) }, 2 },
-    { "SUM is long unless any double is there", 0, 20, 10, PS_AGG_SUM,
-      { LONG(0, 1), LONG(1, 2), LONG(10, 1), REAL(11, 0.5) }, 4, { LONG(5, 3), REAL(15, 1.5) }, 2 },
-    { "SUM and AVG pass over what is no number", 0, 10, 10, PS_AGG_SUM,
-      { TEXT(0, "x"), LONG(1, 4), BOOL(2, true) }, 3, { LONG(5, 4) }, 1 },
+    { "the last bucket is clipped, and so is its midpoint",
+      100,
+      250,
+      100,
+      PS_AGG_COUNT,
+      { LONG(100, 1), LONG(199, 1), LONG(200, 1), LONG(249, 1) },
+      4,
+      { LONG(150, 2), LONG(225, 2) },
+      2 },
+    { "empty buckets are left out",
+      0,
+      1000,
+      10,
+      PS_AGG_SUM,
+      { LONG(5, 1), LONG(995, 2) },
+      2,
+      { LONG(5, 1), LONG(995, 2) },
+      2 },
+    { "SUM is long unless any double is there",
+      0,
+      20,
+      10,
+      PS_AGG_SUM,
+      { LONG(0, 1), LONG(1, 2), LONG(10, 1), REAL(11, 0.5) },
+      4,
+      { LONG(5, 3), REAL(15, 1.5) },
+      2 },
+    { "SUM and AVG pass over what is no number",
+      0,
+      10,
+      10,
+      PS_AGG_SUM,
+      { TEXT(0, "x"), LONG(1, 4), BOOL(2, true) },
+      3,
+      { LONG(5, 4) },
+      1 },
     { "a bucket of strings has no SUM", 0, 10, 10, PS_AGG_SUM, { TEXT(0, "x") }, 1, { { 0 } }, 0 },
     { "a bucket of strings has no AVG", 0, 10, 10, PS_AGG_AVG, { TEXT(0, "x") }, 1, { { 0 } }, 0 },
-    { "MIN of longs", 0, 10, 10, PS_AGG_MIN, { LONG(0, 3), LONG(1, -7), LONG(2, 5) }, 3,
-      { LONG(5, -7) }, 1 },
-    { "MAX with a double is a double", 0, 10, 10, PS_AGG_MAX, { LONG(0, 3), REAL(1, 2.5) }, 2,
-      { REAL(5, 3) }, 1 },
-    { "MIN of strings is lexical", 0, 10, 10, PS_AGG_MIN,
-      { TEXT(0, "b"), TEXT(1, "ab"), TEXT(2, "a") }, 3, { TEXT(5, "a") }, 1 },
-    { "MAX of strings is lexical", 0, 10, 10, PS_AGG_MAX,
-      { TEXT(0, "b"), TEXT(1, "ba"), TEXT(2, "a") }, 3, { TEXT(5, "ba") }, 1 },
-    { "numbers go before strings", 0, 10, 10, PS_AGG_MAX, { TEXT(0, "z"), LONG(1, 2) }, 2,
-      { LONG(5, 2) }, 1 },
-    { "COUNT counts all kinds", 0, 10, 10, PS_AGG_COUNT,
-      { TEXT(0, "z"), LONG(1, 2), BOOL(2, false), REAL(3, 1) }, 4, { LONG(5, 4) }, 1 },
-    { "a bucket of booleans has no MIN", 0, 10, 10, PS_AGG_MIN, { BOOL(0, true) }, 1, { { 0 } }, 0 },
-    { "MIN and MAX keep all 64 bits", 0, 10, 10, PS_AGG_MAX,
-      { LONG(0, INT64_MAX - 1), LONG(1, INT64_MAX) }, 2, { LONG(5, INT64_MAX) }, 1 },
-    { "MIN keeps all 64 bits", 0, 10, 10, PS_AGG_MIN, { LONG(0, INT64_MIN + 1), LONG(1, INT64_MIN) },
-      2, { LONG(5, INT64_MIN) }, 1 },
-    { "AVG of extremes does not overflow", 0, 10, 10, PS_AGG_AVG,
-      { LONG(0, INT64_MAX), LONG(1, INT64_MAX) }, 2, { REAL(5, 9223372036854775807.0) }, 1 },
-    { "the whole of time is one range", INT64_MIN, INT64_MAX, INT64_MAX, PS_AGG_COUNT,
+    { "MIN of longs",
+      0,
+      10,
+      10,
+      PS_AGG_MIN,
+      { LONG(0, 3), LONG(1, -7), LONG(2, 5) },
+      3,
+      { LONG(5, -7) },
+      1 },
+    { "MAX with a double is a double",
+      0,
+      10,
+      10,
+      PS_AGG_MAX,
+      { LONG(0, 3), REAL(1, 2.5) },
+      2,
+      { REAL(5, 3) },
+      1 },
+    { "MIN of strings is lexical",
+      0,
+      10,
+      10,
+      PS_AGG_MIN,
+      { TEXT(0, "b"), TEXT(1, "ab"), TEXT(2, "a") },
+      3,
+      { TEXT(5, "a") },
+      1 },
+    { "MAX of strings is lexical",
+      0,
+      10,
+      10,
+      PS_AGG_MAX,
+      { TEXT(0, "b"), TEXT(1, "ba"), TEXT(2, "a") },
+      3,
+      { TEXT(5, "ba") },
+      1 },
+    { "numbers go before strings",
+      0,
+      10,
+      10,
+      PS_AGG_MAX,
+      { TEXT(0, "z"), LONG(1, 2) },
+      2,
+      { LONG(5, 2) },
+      1 },
+    { "COUNT counts all kinds",
+      0,
+      10,
+      10,
+      PS_AGG_COUNT,
+      { TEXT(0, "z"), LONG(1, 2), BOOL(2, false), REAL(3, 1) },
+      4,
+      { LONG(5, 4) },
+      1 },
+    { "a bucket of booleans has no MIN",
+      0,
+      10,
+      10,
+      PS_AGG_MIN,
+      { BOOL(0, true) },
+      1,
+      { { 0 } },
+      0 },
+    { "MIN and MAX keep all 64 bits",
+      0,
+      10,
+      10,
+      PS_AGG_MAX,
+      { LONG(0, INT64_MAX - 1), LONG(1, INT64_MAX) },
+      2,
+      { LONG(5, INT64_MAX) },
+      1 },
+    { "MIN keeps all 64 bits",
+      0,
+      10,
+      10,
+      PS_AGG_MIN,
+      { LONG(0, INT64_MIN + 1), LONG(1, INT64_MIN) },
+      2,
+      { LONG(5, INT64_MIN) },
+      1 },
+    { "AVG of extremes does not overflow",
+      0,
+      10,
+      10,
+      PS_AGG_AVG,
+      { LONG(0, INT64_MAX), LONG(1, INT64_MAX) },
+      2,
+      { REAL(5, 9223372036854775807.0) },
+      1 },
+    { "the whole of time is one range",
+      INT64_MIN,
+      INT64_MAX,
+      INT64_MAX,
+      PS_AGG_COUNT,
       { LONG(INT64_MIN, 1), LONG(-2, 1), LONG(-1, 1), LONG(INT64_MAX - 2, 1),
         LONG(INT64_MAX - 1, 1) },
-      5, { LONG(INT64_MIN + INT64_MAX / 2, 2), LONG(INT64_MAX / 2 - 1, 2), LONG(INT64_MAX - 1, 1) },
+      5,
+      { LONG(INT64_MIN + INT64_MAX / 2, 2), LONG(INT64_MAX / 2 - 1, 2), LONG(INT64_MAX - 1, 1) },
       3 },
-    { "buckets before 1970", -25, -5, 10, PS_AGG_COUNT, { LONG(-25, 1), LONG(-15, 1) }, 2,
-      { LONG(-20, 1), LONG(-10, 1) }, 2 },
+    { "buckets before 1970",
+      -25,
+      -5,
+      10,
+      PS_AGG_COUNT,
+      { LONG(-25, 1), LONG(-15, 1) },
+      2,
+      { LONG(-20, 1), LONG(-10, 1) },
+      2 },
 };
 
 static void buckets_follow_the_contract(void **state)
@@ -127,9 +256,9 @@ static void store_row(struct store *store, uint32_t series, const struct ps_poin
     for (size_t i = 0; i < count; i++)
         ps_journal_put(&encoder, series, points[i].ts_ms, &points[i].value);
     ps_journal_finish(&encoder);
-    assert_int_equal(ps_db_prepare(store->temp.db, "INSERT INTO journal(seq, points) VALUES(?, ?)",
-                                   &stmt),
-                     PS_OK);
+    assert_int_equal(
+        ps_db_prepare(store->temp.db, "INSERT INTO journal(seq, points) VALUES(?, ?)", &stmt),
+        PS_OK);
     ps_stmt_bind_int(stmt, 1, ++store->seq);
     ps_stmt_bind_blob(stmt, 2, blob.data, blob.len);
     assert_int_equal(ps_stmt_run(stmt), PS_OK);
@@ -164,13 +293,15 @@ static void the_last_write_wins_over_journal_and_head(void **state)
     temp_db_init(&store.temp);
     store_long(&store, 1, 10, 1);
     store_long(&store, 1, 20, 2);
-    store_long(&store, 1, 10, 3); /* replaces inside the journal */
+    store_long(&store, 1, 10, 3);  /* replaces inside the journal */
     store_long(&store, 2, 10, 99); /* another series */
-    store_long(&store, 1, 40, 4); /* newer than the query may read */
+    store_long(&store, 1, 40, 4);  /* newer than the query may read */
     struct ps_series_copy copy = { .id = 1, .journal_up_to = 4 };
     head_long(&copy, 20, 5); /* replaces what the journal has */
     head_long(&copy, 5, 6);  /* came late */
-    struct ps_history_query query = { .start_ms = 0, .end_ms = 100, .limit = 100, .ascending = true };
+    struct ps_history_query query = {
+        .start_ms = 0, .end_ms = 100, .limit = 100, .ascending = true
+    };
     struct ps_points out = { .key = strdup("temp") };
     assert_int_equal(ps_history_read(store.temp.db, &query, &copy, 1, &out), PS_OK);
     assert_points(&out, (const int64_t[][2]){ { 5, 6 }, { 10, 3 }, { 20, 5 } }, 3);
@@ -259,7 +390,8 @@ static void ranges_limits_and_orders_match_a_naive_model(void **state)
     (void)state;
     struct store store = { .seq = 0 };
     _Atomic uint32_t next_id = 1;
-    struct ps_series_limits limits = { .head_points_max = 50, .memory_max = 1 << 20,
+    struct ps_series_limits limits = { .head_points_max = 50,
+                                       .memory_max = 1 << 20,
                                        .next_id = &next_id };
     struct ps_series_table table;
     struct ps_entity_id id = { PS_ENTITY_DEVICE, { "device" } };

@@ -112,9 +112,9 @@ static void a_long_text_comes_back(void **state)
     enum { LEN = 300 * 1000 };
     char *text = malloc(LEN);
     memset(text, 'x', LEN);
-    const struct ps_journal_record record = {
-        3, 9, { .type = PS_VALUE_JSON, .text = text, .len = LEN }
-    };
+    const struct ps_journal_record record = { 3,
+                                              9,
+                                              { .type = PS_VALUE_JSON, .text = text, .len = LEN } };
     check_round_trip(&record, 1);
     free(text);
 }
@@ -181,8 +181,8 @@ static void sensor_blob(struct ps_buf *out, size_t messages, size_t keys)
     for (size_t i = 0; i < messages; i++) {
         for (size_t k = 0; k < keys; k++) {
             struct ps_value value = REAL(20.0 + (double)((i * 7 + k * 13) % 100) / 10);
-            ps_journal_put(&encoder, (uint32_t)(i * keys + k + 1),
-                           1719830400000 + (int64_t)i * 3, &value);
+            ps_journal_put(&encoder, (uint32_t)(i * keys + k + 1), 1719830400000 + (int64_t)i * 3,
+                           &value);
         }
     }
     ps_journal_finish(&encoder);
@@ -262,7 +262,10 @@ static const struct broken_case {
     { "decimal with 7 places", "\x02\x00\x17\x01", 4 },
     { "kind 255", "\x02\x00\xff\x01", 4 },
     { "double of 7 bytes", "\x02\x00\x04\0\0\0\0\0\0\0", 10 },
-    { "text longer than the blob", "\x02\x00\x05\x03" "ab", 6 },
+    { "text longer than the blob",
+      "\x02\x00\x05\x03"
+      "ab",
+      6 },
     { "text of 2^63 bytes", "\x02\x00\x05\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", 13 },
     { "endless varint", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 12 },
     { "varint without end", "\x02\x00\x03\x80", 4 },

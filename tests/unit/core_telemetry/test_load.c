@@ -96,8 +96,8 @@ static struct ps_series *series_of(struct ps_series_table *tables, unsigned enti
     static const char *const names[KEYS] = { "temperature", "humidity", "x", "" };
     struct ps_entity_id id = entity_of(entity);
     struct ps_series_table *table = &tables[table_of(&id.id, NULL)];
-    struct ps_series *series = ps_series_get(table, ps_series_table_get(table, &id), names[key],
-                                             strlen(names[key]));
+    struct ps_series *series =
+        ps_series_get(table, ps_series_table_get(table, &id), names[key], strlen(names[key]));
     if (!series->catalogued && change->added_count < 64) {
         series->catalogued = true;
         change->added_to[change->added_count] = id;
@@ -142,8 +142,9 @@ static void read_range(struct ps_db *db, const struct ps_series *series, int64_t
                        int64_t end_ms, struct ps_points *out)
 {
     struct ps_series_copy copy;
-    struct ps_history_query query = { .start_ms = start_ms, .end_ms = end_ms, .limit = 1000,
-                                      .ascending = true };
+    struct ps_history_query query = {
+        .start_ms = start_ms, .end_ms = end_ms, .limit = 1000, .ascending = true
+    };
     assert_int_equal(ps_series_copy(series, start_ms, end_ms, &copy), PS_OK);
     assert_int_equal(ps_history_read(db, &query, &copy, 1, out), PS_OK);
     ps_series_copy_deinit(&copy);
@@ -182,8 +183,8 @@ static void compare_tables(struct ps_db *db, struct ps_series_table *live,
         assert_int_equal(a->count, b->count);
         assert_int_equal(b->entity.type, PS_ENTITY_DEVICE);
         for (uint32_t k = 0; k < a->count; k++)
-            assert_same_series(
-                db, a->items[k], ps_series_find(b, a->items[k]->key, a->items[k]->key_len), seed);
+            assert_same_series(db, a->items[k],
+                               ps_series_find(b, a->items[k]->key, a->items[k]->key_len), seed);
     }
 }
 
