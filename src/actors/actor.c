@@ -116,9 +116,8 @@ void ps_actor_reload(struct ps_actor *actor)
 static const struct ps_program *chain_of(const struct ps_actor *actor)
 {
     struct ps_chain_cache *chains = actor->shard->run_env.chains;
-    const struct ps_device_identity *identity = actor->identity;
-    if (identity && !ps_uuid_is_null(&identity->default_rule_chain))
-        return ps_chain_cache_find(chains, &actor->tenant, &identity->default_rule_chain);
+    if (actor->has_own_chain)
+        return ps_chain_cache_find(chains, &actor->tenant, &actor->identity->default_rule_chain);
     return ps_chain_cache_root(chains, &actor->tenant);
 }
 

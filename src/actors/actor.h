@@ -34,6 +34,7 @@ struct ps_actor {
     struct ps_uuid tenant;
     struct ps_device_identity *identity; /* devices; NULL for others and until loaded */
     enum ps_actor_state state;
+    bool has_own_chain;                       /* its profile names one; else the tenant's root */
     bool load_pending;                        /* a reader works for it */
     bool runnable;                            /* in the run queue */
     struct ps_mailbox mailbox;                /* data lane */

@@ -22,6 +22,7 @@ static void deliver_loaded(struct ps_port_item *item, void *owner)
         (struct actor_load *)((char *)item - offsetof(struct actor_load, item));
     struct ps_actor *actor = ps_directory_find(&shard->directory, &load->entity.id);
     PS_ASSERT(actor); /* an actor that loads is not idle, so it was not parked */
+    shard->loads--;
     ps_actor_loaded(actor, &load->loaded);
     free(load);
 }
@@ -48,6 +49,7 @@ void ps_shard_load_actor(struct ps_shard *shard, struct ps_actor *actor)
     }
     if (load && ps_reader_submit(shard->settings->readers, &load->job) == PS_OK) {
         actor->load_pending = true;
+        shard->loads++;
         return;
     }
     free(load);
@@ -99,6 +101,8 @@ void ps_actor_loaded(struct ps_actor *actor, struct ps_actor_loaded *loaded)
     }
     ps_device_identity_release(actor->identity);
     actor->identity = loaded->identity;
+    actor->has_own_chain =
+        actor->identity && !ps_uuid_is_null(&actor->identity->default_rule_chain);
     if (actor->identity)
         actor->tenant = actor->identity->tenant;
     ps_attribute_cache_take(&actor->attributes, &loaded->attributes);

@@ -1,6 +1,7 @@
 #include "actors/session.h"
 
 #include "actors/shard_state.h"
+#include "core/prefetch.h"
 
 static uint32_t session_count(const struct ps_actor *actor)
 {
@@ -8,6 +9,16 @@ static uint32_t session_count(const struct ps_actor *actor)
     for (const struct ps_session *session = actor->sessions; session; session = session->next)
         count++;
     return count;
+}
+
+enum ps_status ps_session_post(struct ps_session *session, struct ps_msg **msg)
+{
+    return ps_shard_deliver_to(session->actor, msg);
+}
+
+void ps_session_fetch(const struct ps_session *session)
+{
+    ps_prefetch(session->actor, sizeof *session->actor);
 }
 
 void ps_session_close(struct ps_session *session)

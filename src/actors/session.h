@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/msg.h"
+#include "core/status.h"
 #include "core/value.h"
 
 struct ps_actor;
@@ -36,6 +38,17 @@ struct ps_session {
     struct ps_session *next, *prev;
     bool wants_shared_attributes;
 };
+
+/**
+ * Hand a message to the actor of an open session: ps_actors_post() without looking the actor up.
+ * Returns: as ps_actors_post().
+ */
+PS_MUST_CHECK
+enum ps_status ps_session_post(struct ps_session *session, struct ps_msg **msg);
+
+/** A message for the actor is about to come: ask for its memory. Fine if the session is not open.
+ */
+void ps_session_fetch(const struct ps_session *session);
 
 /** Add the session; the oldest beyond transport.max_sessions_per_device ends as EVICTED. */
 void ps_session_open(struct ps_session *session, struct ps_actor *actor);

@@ -9,6 +9,7 @@
 #include "actors/shard_state.h"
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/prefetch.h"
 
 enum {
     EVENTS_MAX = 256,
@@ -16,6 +17,10 @@ enum {
     MAILBOX_BYTES_MAX = 64 * 1024 * 1024, /* of all mailboxes of a shard */
     LUA_STATES_MAX = 128,
     DRAIN_MS = 30000,
+    EVENTS_AHEAD = 3,
+    POINTS_AHEAD = 6,
+    ACKS_AHEAD = 6,
+    SOURCE_HOT_BYTES = 4 * PS_CACHE_LINE, /* what reading a connection touches at once */
 };
 
 /* ---- tasks ------------------------------------------------------------------------------------
@@ -44,6 +49,7 @@ static void tasks_run(struct ps_task_list *list)
     tasks_init(list);
     while (task) {
         struct ps_shard_task *next = task->next;
+        ps_prefetch(next, sizeof *next);
         task->queued = false;
         task->run(task);
         task = next;
@@ -159,6 +165,10 @@ static void apply_batch(struct ps_shard *shard, struct ps_batch *batch)
 {
     for (size_t i = 0; i < batch->point_count; i++) {
         const struct ps_batch_point *point = &batch->points[i];
+        if (i + POINTS_AHEAD < batch->point_count)
+            ps_prefetch(batch->points[i + POINTS_AHEAD].series, 2 * PS_CACHE_LINE);
+        if (i + POINTS_AHEAD / 2 < batch->point_count)
+            ps_series_fetch_head(batch->points[i + POINTS_AHEAD / 2].series);
         ps_series_apply(&shard->series, point->series, batch->seq, point->ts_ms, &point->value);
     }
     for (struct ps_batch_notice *notice = batch->notices; notice; notice = notice->next) {
@@ -192,8 +202,11 @@ static void count_batch(struct ps_shard *shard, const struct ps_batch *batch)
 
 static void release_acks(struct ps_batch *batch)
 {
-    for (size_t i = 0; i < batch->ack_count; i++)
+    for (size_t i = 0; i < batch->ack_count; i++) {
+        if (i + ACKS_AHEAD < batch->ack_count)
+            ps_prefetch(batch->acks[i + ACKS_AHEAD], 2 * PS_CACHE_LINE);
         ps_ack_release(batch->acks[i], batch->status);
+    }
 }
 
 static void settle_batch(struct ps_shard *shard, struct ps_batch *batch)
@@ -329,8 +342,12 @@ struct ps_actor *ps_shard_actor(struct ps_shard *shard, const struct ps_uuid *te
 enum ps_status ps_shard_deliver(struct ps_shard *shard, struct ps_msg **msg)
 {
     struct ps_actor *actor = ps_shard_actor(shard, &(*msg)->tenant, &(*msg)->originator);
-    if (!actor)
-        return PS_EBUSY;
+    return actor ? ps_shard_deliver_to(actor, msg) : PS_EBUSY;
+}
+
+enum ps_status ps_shard_deliver_to(struct ps_actor *actor, struct ps_msg **msg)
+{
+    struct ps_shard *shard = actor->shard;
     if (actor->state == PS_ACTOR_GONE) {
         ps_actor_drop(shard, *msg, PS_METRIC_DROPPED_ENTITY_GONE, PS_OK);
         *msg = NULL;
@@ -343,6 +360,7 @@ enum ps_status ps_shard_deliver(struct ps_shard *shard, struct ps_msg **msg)
         return st;
     }
     shard->mailbox_bytes += size;
+    ps_prefetch(actor->series, sizeof *actor->series);
     ps_shard_make_runnable(shard, actor);
     return PS_OK;
 }
@@ -399,6 +417,8 @@ static int sleep_ms(struct ps_shard *shard)
 static void handle_events(const struct epoll_event *events, int count)
 {
     for (int i = 0; i < count; i++) {
+        if (i + EVENTS_AHEAD < count && events[i + EVENTS_AHEAD].data.ptr)
+            ps_prefetch(events[i + EVENTS_AHEAD].data.ptr, SOURCE_HOT_BYTES);
         struct ps_shard_source *source = events[i].data.ptr;
         if (source)
             source->ready(source, events[i].events);
@@ -438,7 +458,7 @@ static void loop_round(struct ps_shard *shard)
 
 static bool is_drained(const struct ps_shard *shard)
 {
-    return !shard->run_first && !shard->mailbox_bytes && !shard->in_flight &&
+    return !shard->run_first && !shard->mailbox_bytes && !shard->in_flight && !shard->loads &&
            (!shard->filling || ps_batch_is_empty(shard->filling)) &&
            !atomic_load(&shard->inbox_bytes);
 }

@@ -52,6 +52,7 @@ struct ps_shard {
     uint32_t failures;         /* the writer's thread only */
     uint32_t attributes_epoch; /* counts up when a commit failed */
     struct ps_run_env run_env;
+    unsigned loads;       /* a reader works for; it comes back through the port */
     size_t mailbox_bytes; /* of all mailboxes */
     struct ps_tenant_lua *luas;
     size_t lua_count, lua_cap;
@@ -70,6 +71,9 @@ struct ps_actor *ps_shard_actor(struct ps_shard *shard, const struct ps_uuid *te
 /** A message for an entity of this shard. PS_OK: taken. PS_EBUSY: *msg is still the caller's. */
 PS_MUST_CHECK
 enum ps_status ps_shard_deliver(struct ps_shard *shard, struct ps_msg **msg);
+/** The same, the actor being known. */
+PS_MUST_CHECK
+enum ps_status ps_shard_deliver_to(struct ps_actor *actor, struct ps_msg **msg);
 struct ps_lua *ps_shard_lua(struct ps_shard *shard, const struct ps_uuid *tenant);
 /** Fetch the actor's identity and attributes in a reader; what it wrote itself must be committed.
  */

@@ -50,7 +50,7 @@ enum { PS_CONFIG_TEXT_SIZE = 512 };
         100 * PS_CONFIG_GIB, "bytes", RESTART,                                                     \
         "messages kept because processing failed; the oldest go first")                            \
                                                                                                    \
-    INT(telemetry, head_points_max, 128, 1, 65536, "points", RESTART,                              \
+    INT(telemetry, head_points_max, 32, 1, 65536, "points", RESTART,                              \
         "newest points of a series kept in memory")                                                \
     INT(telemetry, head_memory_max_bytes, 256 * PS_CONFIG_MIB, 1 * PS_CONFIG_MIB,                  \
         1024 * PS_CONFIG_GIB, "bytes", RESTART,                                                    \

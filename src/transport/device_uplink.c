@@ -105,6 +105,12 @@ static enum ps_status make_all(struct ps_device_uplink *uplink,
     return PS_OK;
 }
 
+static enum ps_status post_one(const struct ps_device_uplink *uplink, struct ps_msg **msg)
+{
+    return uplink->session ? ps_session_post(uplink->session, msg)
+                           : ps_actors_post(uplink->actors, msg);
+}
+
 /* The first message decides whether there is room; the rest of its payload follows it in any case,
  * and a message without room fails the ack, so the device sends all of it again.
  *
@@ -126,7 +132,7 @@ static enum ps_status post_all(struct ps_device_uplink *uplink, struct ps_msg **
     ps_metrics_msg_received(uplink->metrics, uplink->metrics_lane, uplink->transport,
                             (int64_t)count);
     struct ps_msg *first = msgs[0];
-    if (ps_actors_post(uplink->actors, &first) != PS_OK) { /* the ack is as it came */
+    if (post_one(uplink, &first) != PS_OK) { /* the ack is as it came */
         ps_metrics_msg_lost(uplink->metrics, uplink->metrics_lane, PS_METRIC_REFUSED_BUSY,
                             (int64_t)count);
         if (ack)
@@ -136,7 +142,7 @@ static enum ps_status post_all(struct ps_device_uplink *uplink, struct ps_msg **
     }
     for (size_t i = 1; i < count; i++) {
         struct ps_msg *msg = msgs[i];
-        if (ps_actors_post(uplink->actors, &msg) != PS_OK)
+        if (post_one(uplink, &msg) != PS_OK)
             ps_actors_refuse(uplink->actors, msg);
     }
     return PS_OK;

@@ -6,6 +6,7 @@
 #define PS_TRANSPORT_DEVICE_UPLINK_H
 
 #include "actors/actors.h"
+#include "actors/session.h"
 #include "core/ack.h"
 #include "core/buf.h"
 #include "core/entity/device_identity.h"
@@ -19,6 +20,8 @@ struct ps_device_uplink {
     unsigned metrics_lane;
     enum ps_metric transport; /* PS_METRIC_MQTT_MESSAGES ...: counts what came in */
     struct ps_payload_rules rules;
+    struct ps_session
+        *session; /* the device's open session, if this thread is its shard; or NULL */
     struct ps_payload payload;
     int64_t ts_ms; /* the last timestamp that was written as text */
     uint32_t ts_len;

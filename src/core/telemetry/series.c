@@ -9,7 +9,6 @@ enum { BUCKETS_FIRST = 64, RING_FIRST = 4, ITEMS_FIRST = 4 };
 
 struct ps_head_point {
     int64_t ts_ms;
-    int64_t seq;
     struct ps_value value; /* text owned */
 };
 
@@ -241,10 +240,12 @@ static void note_lost(struct ps_series *series, int64_t seq, int64_t ts_ms)
         series->lost_seq = seq;
 }
 
-static void drop_oldest(struct ps_series_table *table, struct ps_series *series)
+/* The row of the oldest is not kept: it is below `seq`, the row of what takes its place, and
+ * reading a few rows too many does no harm. */
+static void drop_oldest(struct ps_series_table *table, struct ps_series *series, int64_t seq)
 {
     struct ps_head_point *oldest = ring_at(series, 0);
-    note_lost(series, oldest->seq, oldest->ts_ms);
+    note_lost(series, seq, oldest->ts_ms);
     table->memory -= text_bytes(&oldest->value);
     free_text(&oldest->value);
     series->ring_first = series->ring_first + 1 < series->ring_cap ? series->ring_first + 1 : 0;
@@ -272,6 +273,13 @@ static bool grow_ring(struct ps_series_table *table, struct ps_series *series)
     return true;
 }
 
+void ps_series_fetch_head(const struct ps_series *series)
+{
+    if (series->ring_cap)
+        __builtin_prefetch(
+            ring_at(series, series->ring_count < series->ring_cap ? series->ring_count : 0), 1);
+}
+
 void ps_series_apply(struct ps_series_table *table, struct ps_series *series, int64_t seq,
                      int64_t ts_ms, const struct ps_value *value)
 {
@@ -281,17 +289,17 @@ void ps_series_apply(struct ps_series_table *table, struct ps_series *series, in
             note_lost(series, seq, ts_ms);
             return;
         }
-        drop_oldest(table, series);
+        drop_oldest(table, series, seq);
     }
-    struct ps_head_point point = { .ts_ms = ts_ms, .seq = seq };
+    struct ps_head_point point = { .ts_ms = ts_ms };
     /* What stays in the head must have arrived after all that is only in the journal, so older
      * points make room, and leave if there is none. */
     while (series->ring_count && table->memory + text_bytes(value) > table->limits.memory_max)
-        drop_oldest(table, series);
+        drop_oldest(table, series, seq);
     if (table->memory + text_bytes(value) > table->limits.memory_max ||
         !copy_value(value, &point.value)) {
         while (series->ring_count)
-            drop_oldest(table, series);
+            drop_oldest(table, series, seq);
         note_lost(series, seq, ts_ms);
         return;
     }

@@ -78,6 +78,9 @@ struct ps_series *ps_series_get(struct ps_series_table *table, struct ps_entity_
 struct ps_series *ps_series_restore(struct ps_series_table *table, struct ps_entity_series *entity,
                                     const char *key, size_t len, uint32_t id);
 
+/** Ask the processor for the memory that the next apply will write. The series itself should be in
+ * the cache already. */
+void ps_series_fetch_head(const struct ps_series *series);
 /** A committed point of journal row `seq`, in order of rows. If memory is short the point is only
  *  in the journal, and the series knows. */
 void ps_series_apply(struct ps_series_table *table, struct ps_series *series, int64_t seq,

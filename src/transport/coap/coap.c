@@ -17,6 +17,9 @@ enum {
     EVENTS_MAX = 8,  /* our port, libcoap's timer and its one socket */
     READS_MAX = 32,  /* datagrams per turn: then answers get their turn */
     KVS_MAX = 65536, /* more in one payload is an attack, not a device */
+    SESSION_TIMEOUT_S = 1,
+    PEERS_MIN = 256, /* not worth forgetting */
+    IDLE_MS = 20,    /* idle peers to forget */
 };
 
 /* ---- the loop ----------------------------------------------------------------------------------
@@ -38,10 +41,38 @@ static void run_libcoap(struct ps_coap *coap, const struct epoll_event *events, 
         return;
     coap->requests = 0;
     coap_io_do_epoll(coap->context, shown, shown_count);
+    ps_coap_device_api_post(coap);
     if (coap->requests >= coap->reads)
         coap->reads = coap->reads * 2 < READS_MAX ? coap->reads * 2 : READS_MAX;
     else
         coap->reads = coap->requests + 1;
+}
+
+/* libcoap looks at every peer in every turn. It keeps those that wait, and forgets an idle one only
+ * for a new one or after SESSION_TIMEOUT_S: after a slow commit it would go on with as many as have
+ * ever waited together. When there are far too many we let it believe that nearly this time has
+ * passed, and then tell the truth, so that its timers are right. */
+static void forget_idle_peers(struct ps_coap *coap)
+{
+    size_t enough = (size_t)coap->services->config->coap_max_idle_sessions + coap->pendings.count;
+    coap_tick_t now;
+    if (coap->peers < PEERS_MIN || coap->peers < 4 * enough)
+        return;
+    coap_ticks(&now);
+    coap_io_prepare_epoll(coap->context, now + SESSION_TIMEOUT_S * COAP_TICKS_PER_SECOND -
+                                             IDLE_MS * COAP_TICKS_PER_SECOND / 1000);
+    coap_ticks(&now);
+    coap_io_prepare_epoll(coap->context, now);
+}
+
+static int count_peer(coap_session_t *session, const coap_event_t event)
+{
+    struct ps_coap *coap = coap_get_app_data(coap_session_get_context(session));
+    if (event == COAP_EVENT_SERVER_SESSION_NEW)
+        coap->peers++;
+    else if (event == COAP_EVENT_SERVER_SESSION_DEL)
+        coap->peers--;
+    return 0;
 }
 
 static int timeout_ms(const struct ps_coap *coap)
@@ -78,6 +109,7 @@ static void turn(struct ps_coap *coap)
     run_libcoap(coap, events, count);
     ps_port_drain(&coap->port, coap);
     ps_coap_pendings_expire(coap);
+    forget_idle_peers(coap);
     ps_coap_uploads_expire(&coap->uploads, coap->now_ms);
 }
 
@@ -177,6 +209,9 @@ static enum ps_status open_context(struct ps_coap *coap, struct ps_text *why)
         return PS_ENOMEM;
     coap_context_set_max_idle_sessions(coap->context,
                                        (unsigned)coap->services->config->coap_max_idle_sessions);
+    coap_context_set_session_timeout(coap->context, SESSION_TIMEOUT_S);
+    coap_set_app_data(coap->context, coap);
+    coap_register_event_handler(coap->context, count_peer);
     enum ps_status st = ps_coap_device_api_register(coap);
     if (st != PS_OK)
         return st;
@@ -203,6 +238,7 @@ static void close_all(struct ps_coap *coap)
     ps_coap_repeats_deinit(&coap->repeats);
     ps_coap_uploads_deinit(&coap->uploads);
     ps_buf_deinit(&coap->query);
+    ps_buf_deinit(&coap->bodies);
 }
 
 static enum ps_status create(const struct ps_services *services, struct ps_coap **out)
@@ -221,6 +257,7 @@ static enum ps_status create(const struct ps_services *services, struct ps_coap 
     coap->metrics_lane = services->metrics->lane_count - 1; /* shards have the first */
     coap->stop_item.run = stop_noticed;
     coap->reads = 1;
+    coap->last_to_post = &coap->first_to_post;
     if (ps_port_init(&coap->port) != PS_OK) {
         free(coap);
         return PS_EIO;

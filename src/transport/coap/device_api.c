@@ -242,39 +242,76 @@ static bool collect_body(struct call *call)
     return false;
 }
 
-static void post_uplink(struct call *call, enum ps_coap_target target)
+/* Uplinks are posted together at the end of the turn: one by one, between two datagrams, each would
+ * find its shard asleep again, and a wake costs more than the message. */
+static void queue_uplink(struct call *call, enum ps_coap_target target)
 {
     struct ps_coap *coap = call->coap;
-    struct ps_text why = { "" };
+    size_t body_at = coap->bodies.len;
+    ps_buf_put(&coap->bodies, call->body, call->body_len);
+    if (!ps_buf_ok(&coap->bodies)) {
+        coap->bodies.failed = false; /* what is in it is whole */
+        answer_failure(call, PS_ENOMEM, NULL);
+        return;
+    }
     struct ps_coap_pending *pending =
         ps_coap_pending_create(coap, call->session, call->pdu, &call->terms, call->digest);
     if (!pending) {
         answer_failure(call, PS_EBUSY, NULL);
         return;
     }
-    /* It settles through the port, so never before this handler has returned. */
-    ps_ack_init(&pending->ack, &coap->port, uplink_settled);
-    enum ps_status st = target == PS_COAP_TELEMETRY
-                            ? ps_device_uplink_telemetry(&coap->uplink, call->identity, call->body,
-                                                         call->body_len, &pending->ack, &why)
-                            : ps_device_uplink_attributes(&coap->uplink, call->identity, call->body,
-                                                          call->body_len, &pending->ack, &why);
-    if (st != PS_OK) {
-        ps_coap_pending_cancel(pending);
-        answer_failure(call, st, why.data);
-        return;
-    }
+    pending->target = target;
+    pending->identity = call->identity;
+    call->identity = NULL; /* the pending request's now */
+    pending->body_at = body_at;
+    pending->body_len = call->body_len;
+    *coap->last_to_post = pending;
+    coap->last_to_post = &pending->next_to_post;
     ps_coap_repeats_set(&coap->repeats, call->digest,
                         pending->confirmable ? PS_COAP_SEEN_WAITING : PS_COAP_SEEN_ACKED,
                         coap->now_ms);
     ps_coap_stay_silent(call->response);
 }
 
+static void post_uplink(struct ps_coap_pending *pending)
+{
+    struct ps_coap *coap = pending->coap;
+    const char *body = coap->bodies.data ? coap->bodies.data + pending->body_at : "";
+    struct ps_device_identity *identity = pending->identity;
+    size_t len = pending->body_len;
+    struct ps_text why = { "" };
+    /* It settles through the port, so not before the next drain. */
+    ps_ack_init(&pending->ack, &coap->port, uplink_settled);
+    enum ps_status st =
+        pending->target == PS_COAP_TELEMETRY
+            ? ps_device_uplink_telemetry(&coap->uplink, identity, body, len, &pending->ack, &why)
+            : ps_device_uplink_attributes(&coap->uplink, identity, body, len, &pending->ack, &why);
+    ps_device_identity_release(identity);
+    if (st == PS_OK)
+        return;
+    struct ps_coap_answer what = ps_coap_answer_failure(st, why.data);
+    ps_coap_pending_finish(pending, &what);
+}
+
+void ps_coap_device_api_post(struct ps_coap *coap)
+{
+    enum { BODIES_KEPT_BYTES = 256 * 1024 };
+    while (coap->first_to_post) {
+        struct ps_coap_pending *pending = coap->first_to_post;
+        coap->first_to_post = pending->next_to_post;
+        post_uplink(pending);
+    }
+    coap->last_to_post = &coap->first_to_post;
+    ps_buf_clear(&coap->bodies);
+    if (coap->bodies.cap > BODIES_KEPT_BYTES)
+        ps_buf_deinit(&coap->bodies);
+}
+
 static void handle_uplink(struct call *call, enum ps_coap_target target)
 {
     if (!collect_body(call))
         return;
-    post_uplink(call, target);
+    queue_uplink(call, target);
     if (call->terms.has_block1)
         ps_coap_uploads_drop(&call->coap->uploads, call->sender);
 }

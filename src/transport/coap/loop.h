@@ -37,10 +37,13 @@ struct ps_coap {
     struct ps_coap_repeats repeats;
     struct ps_coap_uploads uploads;
     struct ps_buf query; /* scratch */
-    int64_t now_ms;      /* monotonic, of this turn */
-    int64_t stop_by_ms;  /* when draining; 0 = not yet */
-    unsigned reads;      /* datagrams to read in the next turn */
-    unsigned requests;   /* handled in this turn */
+    struct ps_coap_pending *first_to_post, **last_to_post;
+    struct ps_buf bodies; /* of those, until the end of the turn */
+    size_t peers;         /* sessions libcoap has */
+    int64_t now_ms;       /* monotonic, of this turn */
+    int64_t stop_by_ms;   /* when draining; 0 = not yet */
+    unsigned reads;       /* datagrams to read in the next turn */
+    unsigned requests;    /* handled in this turn */
 };
 
 static inline void ps_coap_count(struct ps_coap *coap, enum ps_metric metric, size_t n)
@@ -51,5 +54,7 @@ static inline void ps_coap_count(struct ps_coap *coap, enum ps_metric metric, si
 /** Make all requests that libcoap receives arrive in device_api.c. Returns: PS_OK, PS_ENOMEM. */
 PS_MUST_CHECK
 enum ps_status ps_coap_device_api_register(struct ps_coap *coap);
+/** Hand the uplinks that arrived in this turn to their devices. */
+void ps_coap_device_api_post(struct ps_coap *coap);
 
 #endif

@@ -144,16 +144,18 @@ static void send_answer(struct ps_coap_pending *pending, const struct ps_coap_an
                       HEADER_SIZE + pending->token_len + written);
 }
 
-/* After the answer or instead of it: what a repetition will be told. */
+/* After the answer or instead of it: what a repetition will be told. What failed was not kept, so
+ * it may be sent, and done, again. */
 static void remember(struct ps_coap_pending *pending, bool well)
 {
     struct ps_coap *coap = pending->coap;
     if (!pending->remembered)
         return;
-    enum ps_coap_seen seen = ps_coap_repeats_find(&coap->repeats, pending->digest, coap->now_ms);
-    if (seen == PS_COAP_SEEN_WAITING || !well)
-        ps_coap_repeats_set(&coap->repeats, pending->digest,
-                            well ? PS_COAP_SEEN_DONE : PS_COAP_SEEN_NEVER, coap->now_ms);
+    if (well)
+        ps_coap_repeats_change(&coap->repeats, pending->digest, PS_COAP_SEEN_WAITING,
+                               PS_COAP_SEEN_DONE, coap->now_ms);
+    else
+        ps_coap_repeats_set(&coap->repeats, pending->digest, PS_COAP_SEEN_NEVER, coap->now_ms);
 }
 
 void ps_coap_pending_finish(struct ps_coap_pending *pending, const struct ps_coap_answer *answer)
@@ -162,7 +164,6 @@ void ps_coap_pending_finish(struct ps_coap_pending *pending, const struct ps_coa
         send_answer(pending, answer);
         leave(pending);
     }
-    /* What failed was not kept, so it may be sent, and done, again. */
     remember(pending, COAP_RESPONSE_CLASS(answer->code) == 2);
     pending->coap->pendings.count--;
     free(pending);

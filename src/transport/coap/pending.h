@@ -16,6 +16,7 @@
 
 #include "core/ack.h"
 #include "transport/coap/answer.h"
+#include "transport/coap/request.h"
 
 enum {
     PS_COAP_PENDINGS_MAX = 16384,
@@ -26,6 +27,7 @@ enum {
 };
 
 struct ps_coap;
+struct ps_device_identity;
 
 enum ps_coap_pending_state {
     PS_COAP_UNACKED,  /* the answer can still ride on the acknowledgement */
@@ -41,8 +43,13 @@ struct ps_coap_pending {
     coap_session_t *session; /* retained; NULL if ANSWERED */
     struct ps_coap_terms terms;
     int64_t arrived_ms;
-    uint64_t digest; /* of repeat.h */
-    bool remembered; /* its fate is told to the repeats */
+    /* of an uplink, until it is posted */
+    struct ps_coap_pending *next_to_post;
+    enum ps_coap_target target;
+    struct ps_device_identity *identity; /* retained */
+    size_t body_at, body_len;            /* in the loop's `bodies` */
+    uint64_t digest;                     /* of repeat.h */
+    bool remembered;                     /* its fate is told to the repeats */
     bool confirmable;
     uint16_t message_id;
     uint8_t token_len;
@@ -67,7 +74,7 @@ struct ps_coap_pendings {
 struct ps_coap_pending *ps_coap_pending_create(struct ps_coap *coap, coap_session_t *session,
                                                const coap_pdu_t *request,
                                                const struct ps_coap_terms *terms, uint64_t digest);
-/** Its message was not posted: nobody else knows it. */
+/** Nobody waits for it after all. */
 void ps_coap_pending_cancel(struct ps_coap_pending *pending);
 
 /** The handler's answer is: nothing now. */

@@ -142,6 +142,14 @@ static bool make_room(struct ps_coap_repeats *repeats, int64_t now_ms)
     return true;
 }
 
+void ps_coap_repeats_change(struct ps_coap_repeats *repeats, uint64_t digest,
+                            enum ps_coap_seen from, enum ps_coap_seen to, int64_t now_ms)
+{
+    struct ps_coap_repeat *known = find(repeats, digest, now_ms);
+    if (known && known->seen == (unsigned)from)
+        known->seen = (unsigned)to & 3u;
+}
+
 void ps_coap_repeats_set(struct ps_coap_repeats *repeats, uint64_t digest, enum ps_coap_seen seen,
                          int64_t now_ms)
 {

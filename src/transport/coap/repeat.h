@@ -53,5 +53,8 @@ enum ps_coap_seen ps_coap_repeats_find(const struct ps_coap_repeats *repeats, ui
 /** Remember, or change what is remembered; NEVER forgets. If memory is short nothing happens. */
 void ps_coap_repeats_set(struct ps_coap_repeats *repeats, uint64_t digest, enum ps_coap_seen seen,
                          int64_t now_ms);
+/** Change what is remembered from one state to another; nothing if it is not in that state. */
+void ps_coap_repeats_change(struct ps_coap_repeats *repeats, uint64_t digest,
+                            enum ps_coap_seen from, enum ps_coap_seen to, int64_t now_ms);
 
 #endif

@@ -2,7 +2,7 @@
  *
  * A packet takes the next place when it arrives; its place is filled when its message settled (or
  * at once, if nothing had to be done); filled places leave from the front. Zeroed = empty; memory
- * comes with the first packet. */
+ * is asked for only beyond PS_ACK_WINDOW_FEW packets in flight. */
 #ifndef PS_TRANSPORT_MQTT_ACK_WINDOW_H
 #define PS_TRANSPORT_MQTT_ACK_WINDOW_H
 
@@ -19,11 +19,13 @@ struct ps_ack_place {
     uint8_t reason; /* once filled */
 };
 
+enum { PS_ACK_WINDOW_FEW = 8 }; /* places inside the struct: most devices never need more */
+
 struct ps_ack_window {
-    struct ps_ack_place *places; /* ring */
-    uint32_t *filled;            /* bits, parallel to places */
-    uint32_t cap;                /* a power of two, or 0 */
-    uint32_t first, next;        /* sequence numbers; next - first are in flight */
+    uint32_t first, next; /* sequence numbers; next - first are in flight */
+    uint32_t cap;         /* of `more`, a power of two; 0 = the few */
+    struct ps_ack_place few[PS_ACK_WINDOW_FEW];
+    struct ps_ack_place *more; /* ring */
 };
 
 /** Take a place. Returns: PS_OK *seq names it; PS_ELIMIT window full; PS_ENOMEM. */

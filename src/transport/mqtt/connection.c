@@ -10,6 +10,7 @@
 #include "core/config.h"
 #include "core/log.h"
 #include "core/metrics.h"
+#include "core/prefetch.h"
 
 enum {
     LAST_WORDS_MS = 1000, /* wait to write DISCONNECT */
@@ -487,6 +488,8 @@ static void read_socket(struct ps_mqtt_connection *conn)
         }
         to = conn->in.data + conn->in.len;
     }
+    ps_prefetch(conn->identity, sizeof *conn->identity); /* while the system call runs */
+    ps_session_fetch(&conn->session);
     ssize_t n = read(conn->source.fd, to, room);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;

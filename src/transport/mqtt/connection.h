@@ -60,12 +60,9 @@ struct ps_mqtt_subscription {
 };
 
 struct ps_mqtt_connection {
+    /* what every packet touches, side by side */
     struct ps_shard_source source; /* first */
-    struct ps_shard_task flush, stall, travel, bury;
-    struct ps_timer timer;
-    struct ps_session session;
     struct ps_mqtt_lane *lane;
-    struct ps_mqtt_connection *next, *prev;
     struct ps_device_identity *identity;
     enum ps_mqtt_state state;
     enum ps_mqtt_level level;
@@ -73,10 +70,17 @@ struct ps_mqtt_connection {
     bool reading, writing; /* what the loop watches */
     bool stalled;
     bool assign_client_id; /* v5: it came without one */
-    struct ps_buf in;      /* bytes of a packet that is not complete, or not taken yet */
-    struct ps_buf out;     /* bytes the socket did not take */
+    int64_t heard_ms;      /* monotonic, the last bytes */
     struct ps_ack_window window;
-    int64_t heard_ms;   /* monotonic, the last bytes */
+    struct ps_buf in;  /* bytes of a packet that is not complete, or not taken yet */
+    struct ps_buf out; /* bytes the socket did not take */
+    struct ps_shard_task flush;
+    struct ps_session session;
+
+    /* what few packets touch */
+    struct ps_shard_task stall, travel, bury;
+    struct ps_timer timer;
+    struct ps_mqtt_connection *next, *prev;
     int64_t silence_ms; /* of keep alive; 0 = none asked for */
     uint32_t maximum_packet_size;
     uint16_t receive_maximum;

@@ -131,6 +131,7 @@ static enum ps_mqtt_taken uplink(struct ps_mqtt_connection *conn,
     const struct ps_mqtt_span *body = &publish->payload;
     if (!ps_shard_has_room(conn->lane->shard))
         return PS_MQTT_NOT_NOW;
+    lane->session = &conn->session;
     if (publish->qos == 0)
         return outcome(conn, publish,
                        post(lane, conn->identity, body->data, body->len, NULL, NULL));

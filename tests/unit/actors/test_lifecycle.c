@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <pthread.h>
+
 #include "unit/actors/actors_world.h"
 
 static int64_t stored_attribute(struct actors_world *w)
@@ -130,6 +132,79 @@ static void stopping_finishes_every_message(void **state)
     actors_world_deinit(&w);
 }
 
+/* ---- stopping while a reader works ---- */
+
+struct held_reader {
+    struct ps_reader_job job; /* first */
+    sem_t entered, gate;
+};
+
+static void held_reader_run(struct ps_reader_job *job, struct ps_db *db)
+{
+    struct held_reader *held = (struct held_reader *)job;
+    (void)db;
+    sem_post(&held->entered);
+    while (sem_wait(&held->gate) != 0)
+        continue;
+}
+
+struct stopper {
+    struct ps_actors *actors;
+    sem_t stopped;
+};
+
+static void *stop_actors(void *arg)
+{
+    struct stopper *stopper = arg;
+    ps_actors_stop(stopper->actors);
+    sem_post(&stopper->stopped);
+    return NULL;
+}
+
+static bool stops_within_ms(struct stopper *stopper, long ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += ms * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    return sem_timedwait(&stopper->stopped, &until) == 0;
+}
+
+static void stopping_waits_for_what_a_reader_will_bring(void **state)
+{
+    (void)state;
+    struct actors_world w;
+    struct held_reader held[2];
+    struct stopper stopper;
+    pthread_t thread;
+    actors_world_init(&w);
+    actors_world_start(&w);
+    assert_int_equal(actors_world_do(&w, PS_MSG_POST_TELEMETRY, "temp", 1, 1), PS_OK);
+    for (unsigned i = 0; i < 2; i++) { /* both readers */
+        held[i] = (struct held_reader){ .job = { .run = held_reader_run } };
+        sem_init(&held[i].entered, 0, 0);
+        sem_init(&held[i].gate, 0, 0);
+        assert_int_equal(ps_reader_submit(w.settings.readers, &held[i].job), PS_OK);
+        held_wait(&held[i].entered);
+    }
+    ps_entity_changed(w.actors, &w.device, false, PS_SESSION_CREDENTIALS_CHANGED);
+    stopper.actors = w.actors;
+    sem_init(&stopper.stopped, 0, 0);
+    assert_int_equal(pthread_create(&thread, NULL, stop_actors, &stopper), 0);
+    bool too_early = stops_within_ms(&stopper, 100);
+    for (unsigned i = 0; i < 2; i++)
+        sem_post(&held[i].gate);
+    pthread_join(thread, NULL);
+    ps_writer_stop(w.settings.writer);
+    ps_reader_pool_destroy(w.settings.readers);
+    ps_actors_destroy(w.actors);
+    ps_db_close(w.reader);
+    w.actors = NULL;
+    actors_world_deinit(&w);
+    assert_false(too_early);
+}
+
 static void every_entity_has_one_shard(void **state)
 {
     (void)state;
@@ -158,6 +233,7 @@ int main(void)
         cmocka_unit_test(an_actor_with_writes_under_way_is_not_parked),
         cmocka_unit_test(a_reload_waits_for_writes_under_way),
         cmocka_unit_test(stopping_finishes_every_message),
+        cmocka_unit_test(stopping_waits_for_what_a_reader_will_bring),
         cmocka_unit_test(every_entity_has_one_shard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -312,6 +312,28 @@ static void the_last_write_wins_over_journal_and_head(void **state)
     temp_db_deinit(&store.temp);
 }
 
+/* Each series is read up to its own row: what came after its head was copied is for the next query.
+ */
+static void series_are_read_up_to_their_own_rows(void **state)
+{
+    (void)state;
+    struct store store = { .seq = 0 };
+    temp_db_init(&store.temp);
+    store_long(&store, 1, 10, 1);
+    store_long(&store, 1, 20, 2);
+    store_long(&store, 2, 30, 3);
+    struct ps_series_copy copies[2] = { { .id = 1, .journal_up_to = 1 },
+                                        { .id = 2, .journal_up_to = 3 } };
+    struct ps_history_query query = { .end_ms = 100, .limit = 10, .ascending = true };
+    struct ps_points out[2] = { { 0 } };
+    assert_int_equal(ps_history_read(store.temp.db, &query, copies, 2, out), PS_OK);
+    assert_points(&out[0], (const int64_t[][2]){ { 10, 1 } }, 1);
+    assert_points(&out[1], (const int64_t[][2]){ { 30, 3 } }, 1);
+    ps_points_deinit(&out[0]);
+    ps_points_deinit(&out[1]);
+    temp_db_deinit(&store.temp);
+}
+
 static void a_head_that_has_all_needs_no_journal(void **state)
 {
     (void)state;
@@ -431,6 +453,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buckets_follow_the_contract),
         cmocka_unit_test(the_last_write_wins_over_journal_and_head),
+        cmocka_unit_test(series_are_read_up_to_their_own_rows),
         cmocka_unit_test(a_head_that_has_all_needs_no_journal),
         cmocka_unit_test(a_damaged_row_is_an_error_and_not_a_gap),
         cmocka_unit_test(ranges_limits_and_orders_match_a_naive_model),

@@ -63,6 +63,19 @@ static void what_is_forgotten_may_be_taken_again(void **state)
     assert_int_equal(repeats->count, 1);
 }
 
+static void a_change_applies_to_the_state_it_names(void **state)
+{
+    struct ps_coap_repeats *repeats = *state;
+    uint64_t digest = digest_of(repeats, 1);
+    ps_coap_repeats_change(repeats, digest, PS_COAP_SEEN_NEVER, PS_COAP_SEEN_DONE, 0);
+    assert_int_equal(repeats->count, 0);
+    ps_coap_repeats_set(repeats, digest, PS_COAP_SEEN_ACKED, 0);
+    ps_coap_repeats_change(repeats, digest, PS_COAP_SEEN_WAITING, PS_COAP_SEEN_DONE, 0);
+    assert_int_equal(ps_coap_repeats_find(repeats, digest, 0), PS_COAP_SEEN_ACKED);
+    ps_coap_repeats_change(repeats, digest, PS_COAP_SEEN_ACKED, PS_COAP_SEEN_DONE, 0);
+    assert_int_equal(ps_coap_repeats_find(repeats, digest, 0), PS_COAP_SEEN_DONE);
+}
+
 static void only_the_newest_are_kept(void **state)
 {
     struct ps_coap_repeats *repeats = *state;
@@ -115,6 +128,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_taken_is_known_until_its_exchange_is_over, init,
                                         deinit),
         cmocka_unit_test_setup_teardown(what_is_forgotten_may_be_taken_again, init, deinit),
+        cmocka_unit_test_setup_teardown(a_change_applies_to_the_state_it_names, init, deinit),
         cmocka_unit_test_setup_teardown(only_the_newest_are_kept, init, deinit),
         cmocka_unit_test_setup_teardown(digests_tell_parts_and_lengths_apart, init, deinit),
     };
