@@ -186,7 +186,9 @@ static enum ps_status start_core(struct server *server)
         return st;
     struct ps_writer_settings writer = { .path = server->db_path,
                                          .checkpoint_bytes =
-                                             (uint64_t)config->storage_checkpoint_bytes };
+                                             (uint64_t)config->storage_checkpoint_bytes,
+                                         .metrics = server->metrics,
+                                         .metrics_lane = server->shards };
     st = ps_writer_start(&writer, &server->writer);
     if (st == PS_OK)
         st = ps_reader_pool_create(server->db_path, (unsigned)config->storage_reader_threads,
@@ -261,6 +263,7 @@ static enum ps_status start_actors(struct server *server)
         .turn_messages = (uint32_t)config->actors_turn_messages,
         .turn_us = config->actors_turn_us,
         .batch_bytes_max = (size_t)config->storage_batch_bytes_max,
+        .dead_letter_bytes_max = config->storage_dead_letter_max_bytes,
         .sessions_per_device_max = (uint32_t)config->transport_max_sessions_per_device,
         .head_points_max = (uint32_t)config->telemetry_head_points_max,
         .head_memory_max = (size_t)config->telemetry_head_memory_max_bytes,

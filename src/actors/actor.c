@@ -6,7 +6,7 @@
 #include "actors/shard_state.h"
 #include "core/log.h"
 
-enum { CALLS_PER_TURN = 256 };
+enum { CALLS_PER_TURN = 256, FAILED_LINES_A_SECOND = 10 };
 
 static void idle_fired(struct ps_timer *timer, void *owner)
 {
@@ -133,16 +133,31 @@ static void log_failed(const struct ps_actor *actor, const struct ps_run_outcome
     ps_log_end(&line);
 }
 
-/* A failed message is kept as a dead letter in the same commit, and acknowledged with it. */
-static void bury(struct ps_actor *actor, struct ps_batch *batch, const struct ps_msg *msg,
-                 const struct ps_run_outcome *outcome)
+static void count_failed(const struct ps_actor *actor, const struct ps_run_outcome *outcome)
 {
-    log_failed(actor, outcome);
-    ps_metrics_add(actor->shard->settings->metrics, actor->shard->index, PS_METRIC_NODE_FAILURES,
-                   1);
-    if (ps_batch_add_letter(batch, msg, &outcome->failed_chain, &outcome->failed_node,
-                            outcome->failure.text) != PS_OK)
-        ps_log_event(PS_LOG_ERROR, "rules", "dead_letter_lost", "reason", "memory");
+    struct ps_shard *shard = actor->shard;
+    if (outcome->failure.kind == PS_FAILURE_SCRIPT &&
+        outcome->failure.script_kind != PS_SCRIPT_ERROR_NONE)
+        ps_metrics_add(shard->settings->metrics, shard->index,
+                       (enum ps_metric)(PS_METRIC_SCRIPT_ERROR_COMPILE +
+                                        (outcome->failure.script_kind - PS_SCRIPT_ERROR_COMPILE)),
+                       1);
+    int64_t second = shard->mono_ms / 1000;
+    if (second != shard->failed_log.second) {
+        shard->failed_log.second = second;
+        shard->failed_log.lines = 0;
+    }
+    if (shard->failed_log.lines++ < FAILED_LINES_A_SECOND)
+        log_failed(actor, outcome);
+}
+
+/* A failed message is kept as a dead letter in the same commit, and acknowledged with it. */
+static enum ps_status bury(struct ps_actor *actor, struct ps_batch *batch, const struct ps_msg *msg,
+                           const struct ps_run_outcome *outcome)
+{
+    count_failed(actor, outcome);
+    return ps_batch_add_letter(batch, msg, &outcome->failed_chain, &outcome->failed_node,
+                               outcome->failure.text);
 }
 
 static void finish_message(struct ps_actor *actor, struct ps_batch *batch, struct ps_msg *msg,
@@ -181,8 +196,10 @@ static void run_message(struct ps_actor *actor, struct ps_msg *msg)
     uint32_t effects_before = batch->effects;
     ps_run_message(&shard->run_env, program, msg, &host.base, &outcome);
     PS_ASSERT(outcome.end != PS_RUN_SUSPENDED); /* no node of this version waits */
-    if (outcome.end == PS_RUN_FAILED)
-        bury(actor, batch, msg, &outcome);
+    if (outcome.end == PS_RUN_FAILED && bury(actor, batch, msg, &outcome) != PS_OK) {
+        ps_actor_drop(shard, msg, PS_METRIC_REFUSED_MEMORY, PS_ENOMEM);
+        return;
+    }
     finish_message(actor, batch, msg, effects_before);
 }
 

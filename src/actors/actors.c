@@ -10,6 +10,7 @@ struct ps_actors {
     struct ps_actors_settings settings;
     _Atomic uint32_t next_series;
     _Atomic int64_t next_seq;
+    struct ps_letter_room letter_room;
     unsigned shard_count;
     struct ps_shard **shards;
 };
@@ -41,6 +42,11 @@ static struct ps_shard *shard_of(struct ps_actors *actors, const struct ps_uuid 
 _Atomic int64_t *ps_actors_next_seq(struct ps_actors *actors)
 {
     return &actors->next_seq;
+}
+
+struct ps_letter_room *ps_actors_letter_room(struct ps_actors *actors)
+{
+    return &actors->letter_room;
 }
 
 static bool is_this_thread(const struct ps_shard *shard)
@@ -117,6 +123,7 @@ enum ps_status ps_actors_create(const struct ps_actors_settings *settings, struc
     if (!actors)
         return PS_ENOMEM;
     actors->settings = *settings;
+    actors->letter_room.bytes_max = settings->dead_letter_bytes_max;
     atomic_init(&actors->next_series, 1);
     atomic_init(&actors->next_seq, 1);
     actors->shards = calloc(settings->shards, sizeof *actors->shards);

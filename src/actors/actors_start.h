@@ -10,6 +10,7 @@
 #include "rules/run.h"
 
 struct ps_chains;
+struct ps_letter_room;
 struct ps_metrics;
 struct ps_reader_pool;
 struct ps_writer;
@@ -27,6 +28,7 @@ struct ps_actors_settings {
     uint32_t turn_messages;
     int64_t turn_us;
     size_t batch_bytes_max;
+    int64_t dead_letter_bytes_max;
     uint32_t sessions_per_device_max;
     uint32_t head_points_max;
     size_t head_memory_max; /* of all shards */
@@ -36,6 +38,8 @@ PS_MUST_CHECK
 enum ps_status ps_actors_create(const struct ps_actors_settings *settings, struct ps_actors **out);
 /** The next row of the journal; batches take theirs while they are written. */
 _Atomic int64_t *ps_actors_next_seq(struct ps_actors *actors);
+/** The writer's thread only. */
+struct ps_letter_room *ps_actors_letter_room(struct ps_actors *actors);
 /** Read the telemetry that is in the database into the heads. Thread: main, before start. */
 PS_MUST_CHECK
 enum ps_status ps_actors_load(struct ps_actors *actors, struct ps_db *db,

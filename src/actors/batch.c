@@ -6,7 +6,7 @@
 #include "core/entity/attribute.h"
 #include "core/entity/dead_letter.h"
 
-enum { ITEMS_FIRST = 64 };
+enum { ITEMS_FIRST = 64, LETTERS_BETWEEN_TRIMS = 1024 };
 
 /* Room for one more element of an array; false if memory is short. */
 static bool grow(void **items, size_t *cap, size_t count, size_t size)
@@ -72,12 +72,26 @@ static enum ps_status write_attributes(const struct ps_batch *batch, struct ps_d
     return st;
 }
 
+/* Looking how much they hold reads all of them, so it is done once in a while. */
+static enum ps_status keep_letters_in_room(const struct ps_batch *batch, struct ps_db *db)
+{
+    struct ps_letter_room *room = batch->letter_room;
+    if (!room)
+        return PS_OK;
+    room->since_trim += (uint32_t)batch->letter_count;
+    if (room->since_trim < LETTERS_BETWEEN_TRIMS)
+        return PS_OK;
+    room->since_trim = 0;
+    int64_t deleted;
+    return ps_dead_letter_trim(db, room->bytes_max, &deleted);
+}
+
 static enum ps_status insert_letters(const struct ps_batch *batch, struct ps_db *db)
 {
     enum ps_status st = PS_OK;
     for (size_t i = 0; i < batch->letter_count && st == PS_OK; i++)
         st = ps_dead_letter_put(db, &batch->letters[i]);
-    return st;
+    return st == PS_OK ? keep_letters_in_room(batch, db) : st;
 }
 
 static enum ps_status run_batch(struct ps_writer_item *item, struct ps_db *db)

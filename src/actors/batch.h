@@ -46,11 +46,18 @@ struct ps_batch_notice {
     bool to_device, to_watchers;
 };
 
+/* How much room dead letters have; shared by all batches, touched by the writer's thread only. */
+struct ps_letter_room {
+    int64_t bytes_max;
+    uint32_t since_trim;
+};
+
 struct ps_batch {
     struct ps_writer_item item; /* first */
     struct ps_port_item settled;
     struct ps_port *home;      /* the shard's port */
     _Atomic int64_t *next_seq; /* of the journal; the writer's thread counts it up */
+    struct ps_letter_room *letter_room;
     struct ps_batch *next;
     uint64_t serial; /* counts up with the batches of a shard */
     /* A batch that began to fill before the failure of an earlier one was known must fail, too. */

@@ -17,6 +17,7 @@ enum {
     MAILBOX_BYTES_MAX = 64 * 1024 * 1024, /* of all mailboxes of a shard */
     LUA_STATES_MAX = 128,
     DRAIN_MS = 30000,
+    PUBLISH_MS = 200,
     EVENTS_AHEAD = 3,
     POINTS_AHEAD = 6,
     ACKS_AHEAD = 6,
@@ -187,7 +188,6 @@ static void count_batch(struct ps_shard *shard, const struct ps_batch *batch)
     struct ps_metrics *metrics = shard->settings->metrics;
     unsigned lane = shard->index;
     if (batch->status != PS_OK) {
-        ps_metrics_add(metrics, lane, PS_METRIC_COMMITS_FAILED, 1);
         ps_metrics_msg_lost(metrics, lane, PS_METRIC_REFUSED_STORAGE, batch->messages);
         return;
     }
@@ -261,6 +261,7 @@ struct ps_batch *ps_shard_batch(struct ps_shard *shard)
                                &batch) != PS_OK) {
         return NULL;
     }
+    batch->letter_room = ps_actors_letter_room(shard->actors);
     batch->serial = ++shard->batch_serial;
     batch->failures = &shard->failures;
     batch->failures_seen = shard->failures_seen;
@@ -434,6 +435,31 @@ static bool port_is_ready(const struct epoll_event *events, int count)
     return false;
 }
 
+/* What is counted elsewhere, or only as a sum, reaches the metrics once in a while. */
+static void publish_counts(struct ps_shard *shard)
+{
+    if (shard->mono_ms - shard->published.at_ms < PUBLISH_MS)
+        return;
+    struct ps_metrics *metrics = shard->settings->metrics;
+    const struct ps_run_counters *run = &shard->run_env.counters;
+    int64_t executions = (int64_t)atomic_load_explicit(&run->executions, memory_order_relaxed);
+    int64_t failures = (int64_t)atomic_load_explicit(&run->failures, memory_order_relaxed);
+    int64_t series = (int64_t)shard->series.series_count;
+    int64_t head_bytes = (int64_t)shard->series.memory;
+    ps_metrics_add(metrics, shard->index, PS_METRIC_NODE_EXECUTIONS,
+                   executions - shard->published.executions);
+    ps_metrics_add(metrics, shard->index, PS_METRIC_NODE_FAILURES,
+                   failures - shard->published.failures);
+    ps_metrics_add(metrics, shard->index, PS_METRIC_SERIES, series - shard->published.series);
+    ps_metrics_add(metrics, shard->index, PS_METRIC_HEAD_BYTES,
+                   head_bytes - shard->published.head_bytes);
+    shard->published.at_ms = shard->mono_ms;
+    shard->published.executions = executions;
+    shard->published.failures = failures;
+    shard->published.series = series;
+    shard->published.head_bytes = head_bytes;
+}
+
 static void loop_round(struct ps_shard *shard)
 {
     struct epoll_event events[EVENTS_MAX];
@@ -454,6 +480,7 @@ static void loop_round(struct ps_shard *shard)
     ps_timer_wheel_advance(&shard->timers, shard->mono_ms, shard);
     tasks_run(&shard->flush);
     tasks_run(&shard->deferred);
+    publish_counts(shard);
 }
 
 static bool is_drained(const struct ps_shard *shard)

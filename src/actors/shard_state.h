@@ -54,6 +54,13 @@ struct ps_shard {
     struct ps_run_env run_env;
     unsigned loads;       /* a reader works for; it comes back through the port */
     size_t mailbox_bytes; /* of all mailboxes */
+    struct {              /* lines about failed messages, in this second */
+        int64_t second;
+        unsigned lines;
+    } failed_log;
+    struct { /* what the metrics have been told */
+        int64_t at_ms, executions, failures, series, head_bytes;
+    } published;
     struct ps_tenant_lua *luas;
     size_t lua_count, lua_cap;
     uint64_t lua_clock;

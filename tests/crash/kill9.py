@@ -1,235 +1,288 @@
-"""kill9: SIGKILL at random instants under a flood; nothing acknowledged may be missing afterwards.
+"""kill9: acknowledged means kept, also when the process is killed.
 
-Devices flood over MQTT (a raw pipelining client and paho), HTTP and with client attributes; every
-message carries its own counter, and a ledger keeps those whose yes arrived. After each kill the
-server starts again on the same data and REST must show all of them. In every second round
-transform.script is in the chain and adds a second key: both are there, or neither.
+Each round floods the server over MQTT (raw and pipelined, and with a real client library) and HTTP,
+kills it with SIGKILL at a random instant, starts it again on the same data directory and reads
+everything back over REST. See ledger for what must agree. Variations by round:
 
-    kill9.py [--kills N] [--seed S]     PS_CRASH_FULL=1: 200 kills
+    every second    a transform.script in the rule chain
+    every third     syncs take 2 ms longer, so that more kills hit a commit in progress
+    every fifth     the server is killed once more while it starts
+
+At the end everything ever sent is read once more, after one more kill and after a clean stop, and
+SQLite checks its files. A SIGKILL leaves the page cache alone: this proves the order of commit and
+acknowledgement and the recovery, not that the disk keeps what was synced.
+
+    kill9.py [--kills N] [--seed S] [--longest SECONDS] [--lie]
+
+--lie acknowledges one counter that was never sent: the run must then fail, which test_kill9 checks.
 """
 
 import argparse
-import json
 import os
+import pathlib
 import random
 import sqlite3
 import sys
-import threading
+import tempfile
 import threading
 import time
+import urllib.parse
 
-import paho.mqtt.client as paho
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from ledger import BASE, Ledger
-from support import mqtt
-from support.rest import Rest
-from support.server import Server
+import ledger
+from flood import Attributes, Flood, HttpDevice, PahoDevice, Pipeliner, Readings
+from support.server import SANITIZER, Server
 
-WINDOW = 64
-TOPIC = "v1/devices/me/telemetry"
-DOUBLE = "msg.twice = msg.n * 2 return { msg = msg, metadata = metadata, msgType = msgType }"
-
-
-def message(counter):
-    return {"ts": BASE + counter, "values": {"n": counter}}
-
-
-def body(counter):
-    return json.dumps(message(counter)).encode()
+PIPELINERS = 4
+PAGE = 20000       # counters per query
+GAP = 1000         # counters left out between two rounds, where nothing may be found
+SYNC_DELAY_US = 2000
+SAVED_CHAIN = [("filter.msg_type_switch", {}), ("action.save_timeseries", {}),
+               ("action.save_attributes", {"scope": "CLIENT_SCOPE"})]
+TRANSFORM = ("transform.script", {"script": "msg.doubled = msg.counter * 2\n"
+                                            "return { msg = msg, metadata = metadata, "
+                                            "msgType = msgType }"})
 
 
-class Flood(threading.Thread):
-    """Sends counters until the server is gone. One class a way of sending."""
+class Failed(Exception):
+    """The round cannot go on."""
 
-    def __init__(self, server, device, ledger, doubled):
-        super().__init__(daemon=True)
-        self.server, self.device, self.ledger, self.doubled = server, device, ledger, doubled
-        self.over = False
+
+class Device:
+    """A device of the test and all that is known of what it sent."""
+
+    def __init__(self, number, made):
+        self.number, self.id, self.token = number, made.id, made.token
+        self.stretches, self.slots = [], ledger.Slots(number)
+
+    def stretch(self, transformed):
+        """A new stretch, some way after the last."""
+        first = self.stretches[-1].end + GAP if self.stretches else GAP
+        self.stretches.append(ledger.Stretch(self.number, first, transformed))
+        return self.stretches[-1]
+
+
+class CrashedServer(Server):
+    """A server that is started with slow syncs, or killed while it starts, if so asked."""
+
+    delay_library = os.environ.get("PS_DELAY_SYNC")
+
+    def start(self, slow_syncs=False):
+        library = self.delay_library
+        if not slow_syncs or not library or os.environ.get("PS_SANITIZED"):
+            return super().start()  # a sanitizer's library wants to be the first
+        os.environ.update(LD_PRELOAD=library, DELAY_SYNC_US=str(SYNC_DELAY_US))
+        try:
+            return super().start()
+        finally:
+            del os.environ["LD_PRELOAD"], os.environ["DELAY_SYNC_US"]
+
+    def start_and_kill(self, after_s):
+        """Start, and kill it after that long, ready or not."""
+        timer = threading.Timer(after_s, lambda: self.process and self.process.kill())
+        timer.start()
+        try:
+            super().start()
+        except AssertionError:
+            if self.process.returncode != -9:
+                raise
+        timer.join()
+        self.kill()
+
+
+class CrashTest:
+
+    def __init__(self, options):
+        self.options, self.random = options, random.Random(options.seed)
+        self.problems = ledger.Problems()
+        self.kills = self.sent = self.acked = self.found = 0
+        self.server = CrashedServer()
+        self.token, self.root, self.devices = None, None, []
+        self.restart_s = []
+
+    # ---- the server ----
+
+    def start(self, **how):
+        begin = time.monotonic()
+        self.server.start(**how)
+        self.restart_s.append(time.monotonic() - begin)
+        rest = self.server.rest
+        if self.token is None:
+            self.token = rest.login().token
+        rest.token = self.token  # tokens stay valid over a restart
+        return rest
+
+    def kill(self):
+        self.server.kill()
+        self.kills += 1
+
+    def make_devices(self, rest):
+        count = PIPELINERS + 3  # attributes, paho, HTTP
+        self.devices = [Device(number, rest.create_device(f"crash {number}"))
+                        for number in range(count)]
+        chains = rest.ok("GET", "/api/ruleChains?pageSize=100&page=0").json()["data"]
+        self.root = next(chain["id"] for chain in chains if chain["root"])
+
+    def set_chain(self, rest, transformed):
+        """Switch -> [transform ->] save; attributes -> save."""
+        nodes = SAVED_CHAIN + ([TRANSFORM] if transformed else [])
+        steps = [(0, 1, "Post telemetry"), (0, 2, "Post attributes")]
+        if transformed:
+            steps = [(0, 3, "Post telemetry"), (3, 1, "Success"), (0, 2, "Post attributes")]
+        rest.ok("POST", "/api/ruleChain/metadata", {
+            "ruleChainId": self.root, "firstNodeIndex": 0,
+            "nodes": [{"type": kind, "name": f"node {at}", "configuration": configuration}
+                      for at, (kind, configuration) in enumerate(nodes)],
+            "connections": [{"fromIndex": source, "toIndex": target, "type": relation}
+                            for source, target, relation in steps]})
+
+    # ---- one round ----
+
+    def round(self, number):
+        transformed = number % 2 == 1
+        self.set_chain(self.server.rest, transformed)
+        flood = self.flood(transformed)
+        if not flood.first_ack.wait(20):
+            raise Failed("nothing was acknowledged in 20 s")
+        # The instant of the kill is what is random here; nothing is waited for.
+        time.sleep(self.random.uniform(0.0, self.options.longest))
+        flood.killed.set()
+        self.kill()
+        flood.join()
+        if flood.errors:
+            raise Failed("; ".join(flood.errors))
+        if number % 5 == 4:
+            self.server.start_and_kill(self.random.uniform(0.0, 0.3))
+            self.kills += 1
+        rest = self.start(slow_syncs=number % 3 == 1)
+        if self.options.lie and number == 0:
+            self.devices[0].stretches[-1].acked.add(self.devices[0].stretches[-1].send())
+        self.check([device.stretches[-1] for device in self.devices if device.stretches], rest)
+
+    def flood(self, transformed):
+        *raw, attributes, paho_device, http_device = self.devices
+        mqtt_port, http_port = self.server.mqtt_port, self.server.http_port
+        pipeliners = [Pipeliner(mqtt_port, device.token, Readings(device.stretch(transformed)))
+                      for device in raw]
+        pipeliners.append(Pipeliner(mqtt_port, attributes.token, Attributes(attributes.slots)))
+        others = [PahoDevice(mqtt_port, paho_device.token,
+                             Readings(paho_device.stretch(transformed))),
+                  HttpDevice(http_port, http_device.token,
+                             [Readings(http_device.stretch(transformed)),
+                              Attributes(http_device.slots)])]
+        return Flood(others, pipeliners).start()
+
+    # ---- reading back ----
+
+    def check(self, stretches, rest):
+        """Compare these stretches and all attributes with what the server has."""
+        found = 0
+        for stretch in stretches:
+            found += stretch.check(self.read_back(rest, stretch), self.problems)
+        for device in self.devices:
+            if device.slots.acked:
+                device.slots.check(rest.attributes(device, "CLIENT_SCOPE"), self.problems)
+        if self.problems:
+            raise Failed("the ledger disagrees")
+        return found
+
+    def read_back(self, rest, stretch):
+        """{key: [(ts, value)]} of a stretch and half the gaps on both sides."""
+        device, result = self.devices[stretch.device], {}
+        end = stretch.end + GAP // 2
+        for first in range(stretch.first - GAP // 2, end, PAGE):
+            query = urllib.parse.urlencode({
+                "keys": ",".join(ledger.KEYS + (ledger.DOUBLED,)), "agg": "NONE",
+                "useStrictDataTypes": "true", "orderBy": "ASC", "limit": 2 * PAGE,
+                "startTs": ledger.BASE_MS + first,
+                "endTs": ledger.BASE_MS + min(first + PAGE, end)})
+            path = f"/api/plugins/telemetry/DEVICE/{device.id}/values/timeseries?{query}"
+            for key, points in rest.ok("GET", path).json().items():
+                result.setdefault(key, []).extend((point["ts"], point["value"])
+                                                  for point in points)
+        return result
+
+    # ---- the whole ----
 
     def run(self):
-        try:
-            self.send_all()
-        except (OSError, AssertionError, ValueError):
-            pass  # killed while we talked to it
-
-    def counter(self):
-        return self.ledger.next(self.doubled)
-
-
-class RawFlood(Flood):
-    """MQTT, WINDOW publishes in flight."""
-
-    def send_all(self):
-        client = mqtt.Client(self.server.mqtt_port, username=self.device.token)
-        in_flight, packet_id, unread = {}, 0, b""
-        while not self.over:
-            out = b""
-            while len(in_flight) < WINDOW:
-                counter, packet_id = self.counter(), packet_id % 65535 + 1
-                in_flight[packet_id] = counter
-                out += mqtt.packet(0x32, mqtt.text(TOPIC) + packet_id.to_bytes(2, "big") +
-                                   body(counter))
-            client.socket.sendall(out)
-            data = client.socket.recv(65536)
-            if not data:
-                return
-            unread += data
-            while whole := mqtt.split_packet(unread):
-                first, rest, unread = whole
-                if first >> 4 == mqtt.PUBACK:
-                    self.ledger.acked.add(in_flight.pop(int.from_bytes(rest[:2], "big")))
-
-
-class PahoFlood(Flood):
-    """MQTT with the library that most scripts use."""
-
-    def send_all(self):
-        sent, done = {}, []  # paho may tell of a PUBACK before publish() has returned
-        client = paho.Client()
-        client.username_pw_set(self.device.token)
-        client.on_publish = lambda _client, _userdata, mid: done.append(mid)
-        client.max_inflight_messages_set(20)
-        client.connect("127.0.0.1", self.server.mqtt_port)
-        client.loop_start()
-        while not self.over:
-            if len(sent) - len(done) < 20:
-                counter = self.counter()
-                sent[client.publish(TOPIC, body(counter), qos=1).mid] = counter
-            else:
-                time.sleep(0.001)
-        client.disconnect()
-        client.loop_stop()
-        self.ledger.acked.update(sent[mid] for mid in done)
-
-
-class HttpFlood(Flood):
-    """HTTP, one request after the other."""
-
-    def send_all(self):
-        rest = Rest("127.0.0.1", self.server.http_port)
-        while not self.over:
-            counter = self.counter()
-            answer = rest.call("POST", f"/api/v1/{self.device.token}/telemetry", message(counter))
-            if answer.status == 200:
-                self.ledger.acked.add(counter)
-
-
-class AttributeFlood(Flood):
-    """Client attributes over MQTT: the newest acknowledged value, or a later one, stays."""
-
-    def send_all(self):
-        client = mqtt.Client(self.server.mqtt_port, username=self.device.token)
-        while not self.over:
-            counter = self.counter()
-            client.publish_acked("v1/devices/me/attributes", json.dumps({"n": counter}))
-            self.ledger.acked.add(counter)
-
-
-KINDS = [RawFlood, RawFlood, PahoFlood, HttpFlood, AttributeFlood]
-
-
-def set_chain(rest, doubled):
-    """The root chain saves telemetry and attributes, with or without a script before."""
-    root = rest.ok("GET", "/api/ruleChains?pageSize=10&page=0&textSearch=Root%20Rule").json()
-    chain = root["data"][0]["id"]
-    nodes = [{"type": "filter.msg_type_switch", "name": "Type", "configuration": {}},
-             {"type": "action.save_timeseries", "name": "Save", "configuration": {}},
-             {"type": "action.save_attributes", "name": "Keep",
-              "configuration": {"scope": "CLIENT_SCOPE"}},
-             {"type": "transform.script", "name": "Double", "configuration": {"script": DOUBLE}}]
-    connections = [(0, 3 if doubled else 1, "Post telemetry"), (3, 1, "Success"),
-                   (0, 2, "Post attributes")]
-    rest.ok("POST", "/api/ruleChain/metadata",
-            {"ruleChainId": chain, "firstNodeIndex": 0, "nodes": nodes, "ruleChainConnections": [],
-             "connections": [{"fromIndex": a, "toIndex": b, "type": relation}
-                             for a, b, relation in connections]})
-
-
-class Campaign:
-    """One server, its devices and their ledgers, killed again and again."""
-
-    def __init__(self, seed):
-        self.rng = random.Random(seed)
-        self.server = Server()
-        self.devices, self.ledgers = [], []
-
-    def prepare(self):
-        self.server.start()
-        self.server.rest.login()
-        for i, kind in enumerate(KINDS):
-            self.devices.append(self.server.rest.create_device(f"crash {i}"))
-            self.ledgers.append(Ledger(f"{kind.__name__} {i}"))
-
-    def flood_and_kill(self, doubled):
-        set_chain(self.server.rest, doubled)
-        floods = [kind(self.server, device, ledger, doubled)
-                  for kind, device, ledger in zip(KINDS, self.devices, self.ledgers)]
-        for flood in floods:
-            flood.start()
-        time.sleep(self.rng.uniform(0.05, 0.6))  # the instant of the power cut
-        self.server.kill()
-        for flood in floods:
-            flood.over = True
-            flood.join(60)
-            assert not flood.is_alive(), f"{flood.ledger.name} does not end"
-        self.server.start()
-        self.server.rest.login()
-
-    def findings(self, since):
-        """Complaints about everything after the counters in `since`."""
-        wrong = []
-        for kind, device, ledger, first in zip(KINDS, self.devices, self.ledgers, since):
-            if kind is AttributeFlood:
-                value = self.server.rest.attributes(device, "CLIENT_SCOPE").get("n", 0)
-                if value < max(ledger.acked, default=0) or value > ledger.sent:
-                    wrong.append(f"{ledger.name}: {value} stored, {max(ledger.acked)} acknowledged")
-                continue
-            start = BASE + first + 1
-            part = Ledger(ledger.name)
-            part.sent, part.doubled = ledger.sent, ledger.doubled
-            part.acked = {counter for counter in ledger.acked if counter > first}
-            history = self.server.rest.history
-            wrong += part.findings(history(device, "n", start, limit=10_000_000),
-                                   history(device, "twice", start, limit=10_000_000))
-        return wrong
-
-    def integrity(self):
+        self.make_devices(self.start())
+        for number in range(self.options.kills):
+            self.round(number)
+            if (number + 1) % 10 == 0:
+                self.count()
+                print(f"{self.kills} kills: {self.acked} acknowledged", flush=True)
+        self.kill()
+        check_database(self.server.data, self.problems)
+        self.check_all(self.start())
         self.server.stop()
-        path = self.server.data / "pacificsoft.db"
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
-            return db.execute("PRAGMA integrity_check").fetchone()[0]
+        check_database(self.server.data, self.problems)
+        self.check_all(self.start())
+        self.server.stop()
+
+    def check_all(self, rest):
+        self.found = self.check([stretch for device in self.devices
+                                 for stretch in device.stretches], rest)
+
+    def count(self):
+        stretches = [stretch for device in self.devices for stretch in device.stretches]
+        self.sent = sum(stretch.end - stretch.first for stretch in stretches)
+        self.acked = sum(len(stretch.acked) for stretch in stretches)
+
+    def report(self):
+        self.count()
+        lost = self.problems.counts["lost"]
+        starts = sorted(self.restart_s)
+        print(f"kills={self.kills} sent={self.sent} acked={self.acked} found={self.found} "
+              f"lost={lost} attributes={sum(device.slots.next for device in self.devices)} "
+              f"start_median_s={starts[len(starts) // 2]:.3f} start_max_s={starts[-1]:.3f} "
+              f"seed={self.options.seed}")
+        for text in self.problems.told:
+            print(f"  {text}")
+        if self.problems:
+            print(f"  in all: {dict(self.problems.counts)}")
+
+
+def check_database(data, problems):
+    """PRAGMA integrity_check of copies: the originals keep their log for the server."""
+    with tempfile.TemporaryDirectory(prefix="pacificsoft-crash-") as copy:
+        for path in data.glob("*.db*"):
+            (pathlib.Path(copy) / path.name).write_bytes(path.read_bytes())
+        databases = sorted(pathlib.Path(copy).glob("*.db"))
+        if not databases:
+            problems.add("database", f"no database in {data}")
+        for path in databases:
+            database = sqlite3.connect(path)
+            answer = database.execute("PRAGMA integrity_check").fetchall()
+            database.close()
+            if answer != [("ok",)]:
+                problems.add("database", f"{path.name}: {answer[:5]}")
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--kills", type=int, default=200 if os.environ.get("PS_CRASH_FULL") else 50)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    full = os.environ.get("PS_CRASH_FULL")
+    parser.add_argument("--kills", type=int, default=200 if full else 50)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    parser.add_argument("--longest", type=float, default=0.6, help="longest flood, seconds")
+    parser.add_argument("--lie", action="store_true")
     options = parser.parse_args()
-    print(f"seed {options.seed}")
-
-    campaign = Campaign(options.seed)
-    wrong = []
+    print(f"seed={options.seed}", flush=True)
+    test, failed = CrashTest(options), None
     try:
-        campaign.prepare()
-        for kill in range(options.kills):
-            since = [ledger.sent for ledger in campaign.ledgers]
-            campaign.flood_and_kill(doubled=kill % 2 == 1)
-            wrong += [f"kill {kill}: {text}" for text in campaign.findings(since)]
-        wrong += [f"at the end: {text}" for text in campaign.findings([0] * len(KINDS))]
-        integrity = campaign.integrity()
-        if integrity != "ok":
-            wrong.append(f"integrity check: {integrity}")
+        test.run()
+    except (Failed, AssertionError) as error:
+        failed = f"{type(error).__name__}: {error}"
     finally:
-        campaign.server.destroy()
-
-    for ledger in campaign.ledgers:
-        print(f"{ledger.name}: {ledger.sent} sent, {len(ledger.acked)} acknowledged")
-        if not ledger.acked:
-            wrong.append(f"{ledger.name}: nothing was ever acknowledged")
-    print(f"{options.kills} kills, {len(wrong)} complaints")
-    for text in wrong[:20]:
-        print(text)
-    return 1 if wrong else 0
+        log = test.server.log_path.read_text(errors="replace") if (
+            test.server.log_path.exists()) else ""
+        test.server.destroy()
+    test.report()
+    if SANITIZER.search(log):
+        failed = "a sanitizer reported"
+    if failed:
+        print(f"FAILED {failed}\n--- the server's log, its end ---\n{log[-3000:]}")
+    return 1 if failed or test.problems else 0
 
 
 if __name__ == "__main__":

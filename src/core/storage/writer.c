@@ -7,6 +7,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/metrics.h"
 #include "core/text.h"
 #include "core/thread.h"
 
@@ -15,7 +16,7 @@ enum { PAGE_BYTES = 4096 };
 struct ps_writer {
     struct ps_port port;
     struct ps_thread thread;
-    uint64_t checkpoint_bytes; /* constant after start */
+    struct ps_writer_settings settings; /* constant after start */
 
     /* writer thread only */
     struct ps_db *db;
@@ -84,30 +85,45 @@ static void log_failure(struct ps_writer *writer, enum ps_status st)
     ps_log_end(&line);
 }
 
+static void count(struct ps_writer *writer, enum ps_metric metric, int64_t n)
+{
+    if (writer->settings.metrics)
+        ps_metrics_add(writer->settings.metrics, writer->settings.metrics_lane, metric, n);
+}
+
 static void count_commit(struct ps_writer *writer, enum ps_status st, size_t items, int64_t ns)
 {
     atomic_fetch_add_explicit(st == PS_OK ? &writer->commits : &writer->failures, 1,
                               memory_order_relaxed);
     atomic_fetch_add_explicit(&writer->items, items, memory_order_relaxed);
     atomic_fetch_add_explicit(&writer->commit_ns_total, (uint64_t)ns, memory_order_relaxed);
+    count(writer, st == PS_OK ? PS_METRIC_COMMITS : PS_METRIC_COMMITS_FAILED, 1);
+    count(writer, PS_METRIC_COMMIT_SECONDS, ns);
 }
 
+static size_t count_items(const struct ps_writer_item *items)
+{
+    size_t count = 0;
+    for (; items; items = items->next)
+        count++;
+    return count;
+}
+
+/* Counted and logged first: who is told may look. */
 static void commit_gathered(struct ps_writer *writer)
 {
     struct ps_writer_item *items = writer->first;
     writer->first = writer->last = NULL;
     int64_t started = ps_clock_mono_ns();
     enum ps_status st = commit_items(writer, items);
-    size_t count = 0;
+    if (st != PS_OK)
+        log_failure(writer, st);
+    count_commit(writer, st, count_items(items), ps_clock_mono_ns() - started);
     while (items) {
         struct ps_writer_item *item = items;
         items = item->next; /* done() may free the item */
         item->done(item, st != PS_OK ? st : item->status);
-        count++;
     }
-    if (st != PS_OK)
-        log_failure(writer, st);
-    count_commit(writer, st, count, ps_clock_mono_ns() - started);
 }
 
 /* The log starts anew only if nothing is left to copy at the moment a transaction begins. Under
@@ -118,11 +134,12 @@ static void tend_log(struct ps_writer *writer)
         int frames, left;
         if (ps_db_checkpoint(writer->db, &frames, &left) != PS_OK)
             log_failure(writer, PS_ESTORE);
+        count(writer, PS_METRIC_CHECKPOINTS, 1);
         atomic_store(&writer->keeper_busy, false);
         return;
     }
     uint64_t log_bytes = (uint64_t)ps_db_log_frames(writer->db) * PAGE_BYTES;
-    if (log_bytes < writer->checkpoint_bytes || atomic_load(&writer->keeper_busy))
+    if (log_bytes < writer->settings.checkpoint_bytes || atomic_load(&writer->keeper_busy))
         return;
     atomic_store(&writer->keeper_busy, true);
     ps_port_post(&writer->keeper_port, &writer->keeper_wish);
@@ -196,7 +213,7 @@ enum ps_status ps_writer_start(const struct ps_writer_settings *settings, struct
     struct ps_writer *writer = calloc(1, sizeof *writer);
     if (!writer)
         return PS_ENOMEM;
-    writer->checkpoint_bytes = settings->checkpoint_bytes;
+    writer->settings = *settings;
     writer->keeper_wish.run = keeper_copies;
     writer->port.fd = writer->keeper_port.fd = -1;
     struct ps_text why = { "" };

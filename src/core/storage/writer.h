@@ -30,9 +30,13 @@ struct ps_writer_item {
     struct ps_writer_item *next;
 };
 
+struct ps_metrics;
+
 struct ps_writer_settings {
-    const char *path;          /* the database file; must be migrated already */
-    uint64_t checkpoint_bytes; /* start copying the log into the file beyond this */
+    const char *path;           /* the database file; must be migrated already */
+    uint64_t checkpoint_bytes;  /* start copying the log into the file beyond this */
+    struct ps_metrics *metrics; /* commits and checkpoints are counted here; NULL: nowhere */
+    unsigned metrics_lane;
 };
 
 struct ps_writer_stats {

@@ -140,7 +140,9 @@ enum ps_status ps_history_read(struct ps_db *db, const struct ps_history_query *
                          .copies = copies,
                          .found = out,
                          .count = count,
-                         .keep = is_raw(query) ? query->limit : PS_HISTORY_POINTS_MAX };
+                         .keep = is_raw(query) && query->limit < PS_HISTORY_POINTS_MAX
+                                     ? query->limit
+                                     : PS_HISTORY_POINTS_MAX };
     int64_t up_to = 0;
     for (size_t i = 0; i < count; i++) {
         if (copies[i].journal_up_to > up_to)

@@ -73,7 +73,9 @@ static inline void actors_world_start(struct actors_world *world)
     struct ps_load_result result;
     struct ps_text why = { "" };
     const char *path = world->entities->temp.path;
-    struct ps_writer_settings writer = { .path = path, .checkpoint_bytes = 4 << 20 };
+    struct ps_writer_settings writer = { .path = path,
+                                         .checkpoint_bytes = 4 << 20,
+                                         .metrics = world->settings.metrics };
     assert_int_equal(ps_writer_start(&writer, &world->settings.writer), PS_OK);
     assert_int_equal(ps_reader_pool_create(path, 2, 1000, &world->settings.readers), PS_OK);
     assert_int_equal(ps_actors_create(&world->settings, &world->actors), PS_OK);
@@ -107,6 +109,7 @@ static inline void actors_world_init(struct actors_world *world)
         .turn_messages = 32,
         .turn_us = 2000,
         .batch_bytes_max = 1 << 20,
+        .dead_letter_bytes_max = 1 << 26,
         .sessions_per_device_max = 2,
         .head_points_max = 16,
         .head_memory_max = 1 << 20,

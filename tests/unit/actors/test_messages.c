@@ -203,7 +203,7 @@ static void a_message_that_fails_is_kept_as_a_dead_letter_and_acknowledged(void 
                 " '{\"ts\":\"77\"}' AND error LIKE '%no way%'"),
         1);
     assert_int_equal(actors_world_metric(&w, PS_METRIC_DEAD_LETTERS), 1);
-    assert_int_equal(actors_world_metric(&w, PS_METRIC_NODE_FAILURES), 1);
+    assert_int_equal(actors_world_metric(&w, PS_METRIC_SCRIPT_ERROR_RUNTIME), 1);
     actors_world_check_balance(&w);
     actors_world_deinit(&w);
 }

@@ -200,6 +200,18 @@ static void an_access_token_does_not_refresh(void **state)
     assert_error(f, 401, 10, "Invalid JWT token");
 }
 
+static void a_refresh_token_opens_nothing(void **state)
+{
+    struct fixture *f = *state;
+    char bearer[4096];
+    const char *login = "{\"username\":\"tenant@thingsboard.org\",\"password\":\"tenant\"}";
+    assert_int_equal(call_as(f, NULL, PS_HTTP_POST, "/api/auth/login", login), 200);
+    snprintf(bearer, sizeof bearer, "Bearer %s",
+             json_string_value(json_object_get(f->json, "refreshToken")));
+    call_as(f, bearer, PS_HTTP_GET, "/api/auth/user", NULL);
+    assert_error(f, 401, 10, "Invalid JWT token");
+}
+
 /* --- devices --- */
 
 static void a_device_has_every_member_of_the_contract(void **state)
@@ -544,6 +556,7 @@ int main(void)
         cmocka_unit_test(a_token_is_checked_before_anything_is_answered),
         cmocka_unit_test(a_logout_ends_both_tokens_and_their_successors),
         cmocka_unit_test(an_access_token_does_not_refresh),
+        cmocka_unit_test(a_refresh_token_opens_nothing),
         cmocka_unit_test(a_device_has_every_member_of_the_contract),
         cmocka_unit_test(bad_devices_are_refused_and_nothing_is_made),
         cmocka_unit_test(ids_and_pages_are_checked),
