@@ -21,6 +21,11 @@ void ps_session_fetch(const struct ps_session *session)
     ps_prefetch(session->actor, sizeof *session->actor);
 }
 
+struct ps_device_identity *ps_session_identity(const struct ps_session *session)
+{
+    return session->actor->identity;
+}
+
 void ps_session_close(struct ps_session *session)
 {
     struct ps_actor *actor = session->actor;

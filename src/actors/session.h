@@ -50,6 +50,11 @@ enum ps_status ps_session_post(struct ps_session *session, struct ps_msg **msg);
  */
 void ps_session_fetch(const struct ps_session *session);
 
+struct ps_device_identity;
+/** What the actor knows of its device; borrowed, while the session is open. One copy for both saves
+ *  memory and cache. */
+struct ps_device_identity *ps_session_identity(const struct ps_session *session);
+
 /** Add the session; the oldest beyond transport.max_sessions_per_device ends as EVICTED. */
 void ps_session_open(struct ps_session *session, struct ps_actor *actor);
 /** Remove it; fine if it is not open. */

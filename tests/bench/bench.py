@@ -169,12 +169,12 @@ def tool(name, *words):
     return {key: float(value) for key, value in re.findall(r"(\w+)=([-\d.]+)", done.stdout)}
 
 
-def set_filter_chain(rest):
+def set_filter_chain(rest, script="return msg.temperature > 20"):
     """Type switch, one Lua filter, save: the chain of the goals."""
     query = "/api/ruleChains?pageSize=10&page=0&textSearch=Root%20Rule"
     chain = rest.ok("GET", query).json()["data"][0]["id"]
     nodes = [("filter.msg_type_switch", {}),
-             ("filter.script", {"script": "return msg.temperature > 20"}),
+             ("filter.script", {"script": script}),
              ("action.save_timeseries", {}), ("action.save_attributes", {"scope": "CLIENT_SCOPE"})]
     connections = [(0, 1, "Post telemetry"), (1, 2, "True"), (0, 3, "Post attributes")]
     rest.ok("POST", "/api/ruleChain/metadata", {
@@ -233,6 +233,16 @@ def metric(server, name):
     return float(re.search(rf"^pacificsoft_{name} (\S+)$", text, re.M).group(1))
 
 
+@contextlib.contextmanager
+def all_stored(server):
+    """What is measured inside must end in points: a refusal would be fast, and worth nothing. The
+    caller appends numbers of messages, each of at least one point, to the list it gets."""
+    counts, before = [], metric(server, "points_total")
+    yield counts
+    stored = metric(server, "points_total") - before
+    assert stored >= sum(counts), f"{sum(counts)} messages were answered, {stored} points stored"
+
+
 def mqtt_load(port, pid, users, connections, window, seconds):
     return tool("mqtt_load", "--port", port, "--pid", pid, "--users", users, "--connections",
                 connections, "--window", window, "--seconds", seconds, "--warmup", 0.5)
@@ -250,11 +260,13 @@ def bench_mqtt(options):
 def compare_mqtt(options, server, rival, connections, window, goal):
     ours, theirs = [], []
     commits, messages = metric(server, "commits_total"), metric(server, "batch_messages_total")
-    for _ in range(options.rounds):
-        ours.append(mqtt_load(server.mqtt_port, server.process.pid, USERS, connections, window,
-                              options.seconds))
-        theirs.append(mqtt_load(rival.port, rival.process.pid, "", connections, window,
-                                options.seconds))
+    with all_stored(server) as counts:
+        for _ in range(options.rounds):
+            ours.append(mqtt_load(server.mqtt_port, server.process.pid, USERS, connections, window,
+                                  options.seconds))
+            counts.append(3 * ours[-1]["acked"])
+            theirs.append(mqtt_load(rival.port, rival.process.pid, "", connections, window,
+                                    options.seconds))
     commits = metric(server, "commits_total") - commits
     messages = metric(server, "batch_messages_total") - messages
     assert all(run["out_of_order"] == 0 for run in ours), "PUBACKs in the wrong order"
@@ -378,11 +390,12 @@ def bench_start(options):
 def bench_http(options):
     path = f"/api/v1/{USERS}000000/telemetry"
     pairs = []
-    with our_server(1) as server, Nginx() as rival:
+    with our_server(1) as server, Nginx() as rival, all_stored(server) as counts:
         for _ in range(options.rounds):
             pairs.append([http_load(port, path, pids, options.seconds)
                           for port, pids in ((server.http_port, [server.process.pid]),
                                              (rival.port, rival.pids()))])
+            counts.append(pairs[-1][0]["requests_per_s"] * options.seconds * 0.9)
     assert all(run["failed"] == 0 for pair in pairs for run in pair), "answers that are not 2xx"
     report("HTTP POST, 100 connections, against nginx",
            [ours["requests_per_s"] / nginx["requests_per_s"] for ours, nginx in pairs], 0.75,
@@ -401,12 +414,14 @@ def http_load(port, path, pids, seconds):
 def bench_coap(options):
     words = ("--token", f"{USERS}000000", "--seconds", options.seconds)
     runs = []
-    with our_server(1) as server, Anchor("coap_load", udp=True) as rival:
+    with our_server(1) as server, Anchor("coap_load", udp=True) as rival, (
+            all_stored(server)) as counts:
         for _ in range(options.rounds):
             runs.append([tool("coap_load", "load", "--port", port, "--clients", clients, *words)
                          ["requests_per_s"]
                          for port, clients in ((server.coap_port, 100), (rival.port, 100),
                                                (server.coap_port, 9000))])
+            counts.append((runs[-1][0] + runs[-1][2]) * options.seconds * 0.9)
     report("CoAP CON POST, 100 clients, against a bare responder",
            [ours / bare for ours, bare, _ in runs], 0.35,
            against="{:.0f} and {:.0f} k/s".format(*(statistics.median(run[i] for run in runs) / 1000
@@ -418,6 +433,7 @@ def bench_coap(options):
 def bench_ws(options):
     ratios, late = [], []
     with our_server(1) as server, Anchor("ws_fanout") as rival:
+        set_filter_chain(server.rest, "return msg.temperature >= 0")  # ws_fanout counts from 0
         query = "/api/tenant/devices?deviceName=bench%200"
         device = server.rest.ok("GET", query).json()["id"]["id"]
         words = ("--subscribers", 1000, "--device", device, "--token", f"{USERS}000000", "--jwt",

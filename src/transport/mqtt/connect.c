@@ -41,6 +41,15 @@ static void accept_device(struct ps_mqtt_connection *conn)
 /* ---- entering the actor ------------------------------------------------------------------------
  */
 
+/* The actor found the same device; its copy will do for both. */
+static void share_identity(struct ps_mqtt_connection *conn)
+{
+    struct ps_device_identity *theirs = ps_session_identity(&conn->session);
+    ps_device_identity_retain(theirs);
+    ps_device_identity_release(conn->identity);
+    conn->identity = theirs;
+}
+
 struct enter {
     struct ps_actor_call call; /* first */
     struct ps_mqtt_connection *conn;
@@ -53,6 +62,7 @@ static void enter_actor(struct ps_actor_call *call, struct ps_actor *actor)
     free(call);
     if (conn->state == PS_MQTT_ENTERING && actor) {
         ps_session_open(&conn->session, actor);
+        share_identity(conn);
         accept_device(conn);
     } else if (conn->state == PS_MQTT_ENTERING) {
         refuse(conn, conn->level,

@@ -14,7 +14,7 @@
 
 enum {
     LAST_WORDS_MS = 1000, /* wait to write DISCONNECT */
-    SMALL_BUFFER = 512,   /* buffers above this are not kept while idle */
+    READ_AHEAD = 512,     /* beyond a packet that is not complete */
 };
 
 static void count(struct ps_mqtt_connection *conn, enum ps_metric metric, int64_t n)
@@ -248,8 +248,8 @@ static bool write_out(struct ps_mqtt_connection *conn)
     conn->out.len -= sent;
     if (conn->out.len)
         memmove(conn->out.data, conn->out.data + sent, conn->out.len);
-    else if (conn->out.cap > SMALL_BUFFER)
-        ps_buf_deinit(&conn->out);
+    else
+        ps_buf_deinit(&conn->out); /* an idle connection keeps no buffer */
     return true;
 }
 
@@ -472,7 +472,7 @@ static size_t wanted_more(const struct ps_mqtt_connection *conn)
     enum ps_mqtt_frame frame = ps_mqtt_frame_next(conn->in.data, conn->in.len, max, &packet);
     if (frame == PS_MQTT_FRAME_NEED_MORE && packet.size > conn->in.len)
         return packet.size - conn->in.len;
-    return SMALL_BUFFER;
+    return READ_AHEAD;
 }
 
 static void read_socket(struct ps_mqtt_connection *conn)
