@@ -18,6 +18,7 @@ struct item {
 
 struct bench {
     struct ps_port port, answers;
+    struct ps_kv kvs[1];
     struct ps_msg *msgs[TURN];
     struct item *items;
     int count;
@@ -140,9 +141,9 @@ static void port_ping_pong(struct bench *b)
 
 static void messages_make(struct bench *b)
 {
-    static const struct ps_kv kv = { "temperature", 11, { .type = PS_VALUE_DOUBLE, .real = 21.5 } };
+    b->kvs[0] = (struct ps_kv){ "temperature", 11, { .type = PS_VALUE_DOUBLE, .real = 21.5 } };
     struct ps_msg_content content = {
-        .type = PS_MSG_POST_TELEMETRY, .data_kind = PS_DATA_OBJECT, .kvs = &kv, .kv_count = 1
+        .type = PS_MSG_POST_TELEMETRY, .data_kind = PS_DATA_OBJECT, .kvs = b->kvs, .kv_count = 1
     };
     struct ps_uuid tenant = ps_uuid_random();
     struct ps_entity_id device = { PS_ENTITY_DEVICE, ps_uuid_random() };
