@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -13,17 +14,22 @@ enum ps_status ps_port_init(struct ps_port *port)
         return PS_EIO;
     atomic_init(&port->head, NULL);
     atomic_init(&port->sleeping, false);
+    atomic_init(&port->posting, 0);
     port->fd = fd;
     return PS_OK;
 }
 
 void ps_port_deinit(struct ps_port *port)
 {
-    close(port->fd);
+    /* Who posted the item that ended the owner may still be on its way out of ps_port_post(). */
+    while (atomic_load_explicit(&port->posting, memory_order_acquire))
+        sched_yield();
+    if (port->fd >= 0)
+        close(port->fd);
     port->fd = -1;
 }
 
-void ps_port_wake(struct ps_port *port)
+static void wake(struct ps_port *port)
 {
     if (!atomic_exchange(&port->sleeping, false))
         return;
@@ -35,15 +41,35 @@ void ps_port_wake(struct ps_port *port)
     /* EAGAIN: the counter is full, so the owner is woken anyway */
 }
 
+static void enter(struct ps_port *port)
+{
+    atomic_fetch_add_explicit(&port->posting, 1, memory_order_relaxed);
+}
+
+/* The port may be gone as soon as this was seen. */
+static void leave(struct ps_port *port)
+{
+    atomic_fetch_sub_explicit(&port->posting, 1, memory_order_release);
+}
+
+void ps_port_wake(struct ps_port *port)
+{
+    enter(port);
+    wake(port);
+    leave(port);
+}
+
 void ps_port_post(struct ps_port *port, struct ps_port_item *item)
 {
+    enter(port);
     struct ps_port_item *head = atomic_load_explicit(&port->head, memory_order_relaxed);
     do {
         item->next = head;
     } while (!atomic_compare_exchange_weak(&port->head, &head, item));
     /* Only the first item of a run can meet a sleeper: the owner takes all or nothing. */
     if (!head)
-        ps_port_wake(port);
+        wake(port);
+    leave(port);
 }
 
 int ps_port_fd(const struct ps_port *port)

@@ -27,12 +27,14 @@ struct ps_port_item {
 struct ps_port {
     _Alignas(64) _Atomic(struct ps_port_item *) head; /* any thread; newest first */
     _Atomic bool sleeping;                            /* set by the owner, taken by a waker */
+    _Atomic unsigned posting;                         /* threads inside post or wake */
     _Alignas(64) int fd;                              /* eventfd, constant after init */
 };
 
 PS_MUST_CHECK
 enum ps_status ps_port_init(struct ps_port *port);
-/** Closes the eventfd; items still queued are the caller's to have drained. */
+/** Waits for threads that are still inside post or wake, then closes the eventfd. No new post may
+ *  begin; items still queued are the caller's to have drained. */
 void ps_port_deinit(struct ps_port *port);
 
 /** Queue an item and wake the owner if it sleeps. Thread: any; never blocks. */

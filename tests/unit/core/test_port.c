@@ -157,6 +157,46 @@ static void what_a_run_posts_comes_with_the_next_drain(void **state)
     ps_port_deinit(&port);
 }
 
+struct farewell {
+    struct ps_port_item item; /* first */
+    struct ps_port *port;
+};
+
+static void *say_farewell(void *arg)
+{
+    struct farewell *farewell = arg;
+    ps_port_post(farewell->port, &farewell->item);
+    return NULL;
+}
+
+static void end(struct ps_port_item *item, void *owner)
+{
+    (void)item;
+    *(bool *)owner = true;
+}
+
+/* The item may be taken before its poster has left the post: a sanitizer sees who frees too early.
+ */
+static void a_port_may_go_as_soon_as_its_last_item_has_come(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 2000; round++) {
+        struct ps_port *port = aligned_alloc(_Alignof(struct ps_port), sizeof *port);
+        struct farewell farewell = { .item = { .run = end }, .port = port };
+        pthread_t poster;
+        bool ended = false;
+        assert_non_null(port);
+        assert_int_equal(ps_port_init(port), PS_OK);
+        assert_true(ps_port_sleep(port));
+        assert_int_equal(pthread_create(&poster, NULL, say_farewell, &farewell), 0);
+        while (!ended)
+            ps_port_drain(port, &ended);
+        ps_port_deinit(port);
+        free(port);
+        pthread_join(poster, NULL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +204,7 @@ int main(void)
         cmocka_unit_test(only_a_sleeper_is_woken),
         cmocka_unit_test(a_wake_needs_no_item),
         cmocka_unit_test(what_a_run_posts_comes_with_the_next_drain),
+        cmocka_unit_test(a_port_may_go_as_soon_as_its_last_item_has_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
