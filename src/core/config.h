@@ -50,11 +50,28 @@ enum { PS_CONFIG_TEXT_SIZE = 512 };
         100 * PS_CONFIG_GIB, "bytes", RESTART,                                                     \
         "messages kept because processing failed; the oldest go first")                            \
                                                                                                    \
+    INT(storage, reserve_bytes, 64 * PS_CONFIG_MIB, 0, 1024 * PS_CONFIG_GIB, "bytes", RESTART,      \
+        "free disk space below which telemetry is refused, or the oldest goes; 0 = none kept")     \
+    BOOL(storage, shed_oldest, false, RESTART,                                                     \
+        "when space runs out, delete the oldest telemetry file instead of refusing new points")    \
+                                                                                                   \
     INT(telemetry, head_points_max, 32, 1, 65536, "points", RESTART,                              \
         "newest points of a series kept in memory")                                                \
     INT(telemetry, head_memory_max_bytes, 256 * PS_CONFIG_MIB, 1 * PS_CONFIG_MIB,                  \
         1024 * PS_CONFIG_GIB, "bytes", RESTART,                                                    \
         "memory for the newest points of all series together")                                     \
+    ENUM(telemetry, range, "week", "day|week|month", RESTART,                                      \
+        "span of time that shares a file; a file whose points are all expired is deleted")         \
+    INT(telemetry, ttl_days, 0, 0, 36500, "days", RESTART,                                         \
+        "how long points are kept where message, profile and tenant do not say; 0 = for ever")     \
+    INT(telemetry, journal_bytes_max, 8 * PS_CONFIG_MIB, 64 * PS_CONFIG_KIB,                       \
+        1 * PS_CONFIG_GIB, "bytes", RESTART,                                                       \
+        "points in the journal at which they are sealed into compressed files")                    \
+    INT(telemetry, seal_interval_ms, 600000, 100, 7 * PS_CONFIG_DAY_MS, "milliseconds", RESTART,   \
+        "points in the journal are sealed at least this often")                                    \
+    INT(telemetry, seal_memory_bytes, 64 * PS_CONFIG_MIB, 1 * PS_CONFIG_MIB,                       \
+        64 * PS_CONFIG_GIB, "bytes", RESTART,                                                      \
+        "memory for sorting points while they are sealed")                                         \
                                                                                                    \
     INT(actors, shards, 0, 0, 256, "threads", RESTART,                                             \
         "threads that run devices and their connections; 0 = one per core")                        \

@@ -124,6 +124,30 @@
       "Queries answered by the reader pool")                                                       \
     X(READER_JOBS_REFUSED, COUNTER, "reader_jobs_refused_total", "",                               \
       "Queries refused because the reader pool was full")                                          \
+    X(SEALS, COUNTER, "telemetry_seals_total", "",                                                 \
+      "Times points of the journal were sealed into files")                                        \
+    X(SEALED_POINTS, COUNTER, "telemetry_sealed_points_total", "",                                 \
+      "Points sealed into files")                                                                  \
+    X(SEALED_BYTES, COUNTER, "telemetry_sealed_bytes_total", "",                                   \
+      "Bytes of blocks written by sealing and merging")                                            \
+    X(MERGES, COUNTER, "telemetry_merges_total", "",                                               \
+      "Merges of runs inside a file")                                                              \
+    X(MERGED_POINTS, COUNTER, "telemetry_merged_points_total", "",                                 \
+      "Points that merges have read")                                                              \
+    X(EXPIRED_POINTS, COUNTER, "telemetry_expired_points_total", "",                               \
+      "Points that were deleted because their time to live was over")                              \
+    X(FILES_DELETED, COUNTER, "telemetry_files_deleted_total", "reason=\"expired\"",               \
+      "Telemetry files deleted, by reason")                                                        \
+    X(FILES_SHED, COUNTER, "telemetry_files_deleted_total", "reason=\"disk_full\"", "")            \
+    X(FILES, GAUGE, "telemetry_files", "state=\"live\"",                                           \
+      "Telemetry files by state")                                                                  \
+    X(FILES_DAMAGED, GAUGE, "telemetry_files", "state=\"damaged\"", "")                            \
+    X(UNSEALED_BYTES, GAUGE, "telemetry_unsealed_bytes", "",                                       \
+      "Bytes of points in the journal that are not sealed yet")                                    \
+    X(DISK_FREE, GAUGE, "disk_free_bytes", "",                                                     \
+      "Free bytes of the file system that holds the data")                                         \
+    X(DISK_REFUSING, GAUGE, "disk_refusing", "",                                                   \
+      "1 while telemetry is refused because free space is below the reserve")                      \
     X(SERIES, GAUGE, "series", "",                                                                 \
       "Time series known in memory")                                                               \
     X(HEAD_BYTES, GAUGE, "head_bytes", "",                                                         \

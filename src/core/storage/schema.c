@@ -98,7 +98,26 @@ static const char first_schema[] =
     " credentials_id TEXT NOT NULL UNIQUE, credentials_value TEXT, version INTEGER NOT NULL)"
     " WITHOUT ROWID;";
 
+/* Points that left the journal: which files and runs there are, and what was deleted from them. */
+static const char sealed_history[] =
+    "CREATE TABLE telemetry_file(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+    " start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
+    " rewritten_ms INTEGER NOT NULL, state INTEGER NOT NULL);"
+    "CREATE TABLE telemetry_run(file INTEGER NOT NULL REFERENCES telemetry_file(id)"
+    " ON DELETE CASCADE, run INTEGER NOT NULL, level INTEGER NOT NULL,"
+    " journal_first INTEGER NOT NULL, journal_last INTEGER NOT NULL, points INTEGER NOT NULL,"
+    " bytes INTEGER NOT NULL, min_ms INTEGER NOT NULL, max_ms INTEGER NOT NULL,"
+    " max_ttl_s INTEGER NOT NULL, has_default_ttl INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
+    " retired_ms INTEGER, PRIMARY KEY(file, run)) WITHOUT ROWID;"
+    "CREATE TABLE tombstone(id INTEGER PRIMARY KEY, series INTEGER NOT NULL,"
+    " start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL, seq INTEGER NOT NULL,"
+    " idx INTEGER NOT NULL, created_ms INTEGER NOT NULL);"
+    "CREATE INDEX tombstone_series ON tombstone(series);"
+    "CREATE TABLE telemetry_state(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+    "ALTER TABLE series ADD COLUMN latest_floor_ms INTEGER;";
+
 const struct ps_migration PS_SCHEMA[] = {
     { 1, first_schema },
+    { 2, sealed_history },
 };
 const size_t PS_SCHEMA_COUNT = sizeof PS_SCHEMA / sizeof *PS_SCHEMA;
