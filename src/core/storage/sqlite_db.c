@@ -24,8 +24,11 @@ enum {
     BUSY_TIMEOUT_MS = 5000,
 };
 
-/* Of each connection; filled only as far as pages are read. */
-#define CACHE_KIB "4096"
+/* Of each connection; filled only as far as pages are read. Readers are several and look up each
+ * device that connects: what they keep would cost more than the connections; the system's cache has
+ * the same pages. */
+#define WRITER_CACHE_KIB "4096"
+#define READER_CACHE_KIB "256"
 
 struct ps_stmt {
     struct ps_stmt *next; /* in its bucket */
@@ -191,7 +194,9 @@ static enum ps_status configure(struct ps_db *db, enum ps_db_mode mode)
                                      sql_lower, NULL, NULL);
     if (rc != SQLITE_OK)
         return failed(db, rc);
-    enum ps_status st = ps_db_exec(db, "PRAGMA cache_size = -" CACHE_KIB);
+    enum ps_status st =
+        ps_db_exec(db, mode == PS_DB_READER ? "PRAGMA cache_size = -" READER_CACHE_KIB
+                                            : "PRAGMA cache_size = -" WRITER_CACHE_KIB);
     if (st != PS_OK)
         return st;
     if (mode == PS_DB_WRITER)
