@@ -5,6 +5,7 @@
 
 #include "cli/check_config.h"
 #include "cli/options.h"
+#include "cli/upkeep.h"
 #include "cli/version.h"
 #include "core/log.h"
 #include "server.h"
@@ -18,6 +19,14 @@ static const char usage[] =
     "                  serve until SIGTERM; SIGHUP reloads, SIGUSR1 logs what is going on\n"
     "  check-config [--config FILE] [--data DIR] [--set section.key=value]... [--print]\n"
     "                  tell whether run would accept these settings\n"
+    "  backup --data DIR --to TARGET\n"
+    "                  copy the data while the server runs; again: only what has changed\n"
+    "  restore --from TARGET --data DIR\n"
+    "                  put a backup into an empty directory\n"
+    "  fsck --data DIR [--rebuild]\n"
+    "                  check everything (server stopped); remake what can be remade\n"
+    "  retention --data DIR\n"
+    "                  which telemetry will be deleted when\n"
     "  version         print the version\n";
 
 static bool reload(void *arg, struct ps_config *out)
@@ -55,13 +64,23 @@ static int run(int argc, char **argv)
     return ps_server_run(&server);
 }
 
+static const struct command {
+    const char *name;
+    int (*run)(int argc, char *const *argv, char *const *environment, FILE *out, FILE *err);
+} commands[] = {
+    { "check-config", ps_cli_check_config }, { "backup", ps_cli_backup },
+    { "restore", ps_cli_restore },           { "fsck", ps_cli_fsck },
+    { "retention", ps_cli_retention },
+};
+
 int main(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "";
     if (strcmp(command, "run") == 0)
         return run(argc - 2, argv + 2);
-    if (strcmp(command, "check-config") == 0)
-        return ps_cli_check_config(argc - 2, argv + 2, environ, stdout, stderr);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(command, commands[i].name) == 0)
+            return commands[i].run(argc - 2, argv + 2, environ, stdout, stderr);
     if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)
         return ps_cli_version(stdout);
     bool asked = strcmp(command, "help") == 0 || strcmp(command, "--help") == 0;

@@ -19,10 +19,14 @@
 #include "core/entity/install.h"
 #include "core/log.h"
 #include "core/metrics.h"
+#include "core/storage/disk_budget.h"
 #include "core/storage/migrations.h"
 #include "core/storage/reader.h"
 #include "core/storage/writer.h"
+#include "core/telemetry/keeper.h"
+#include "core/telemetry/store.h"
 #include "core/thread.h"
+#include "core/upkeep/restore.h"
 #include "rules/chains.h"
 #include "rules/lua/script.h"
 #include "transport/coap/coap.h"
@@ -50,7 +54,11 @@ struct server {
     char jwt_key[PS_INSTALL_JWT_KEY_SIZE];
 
     struct ps_metrics *metrics;
+    struct ps_disk_budget *disk;
+    struct ps_store *store;
     struct ps_writer *writer;
+    struct ps_keeper *keeper;
+    _Atomic int64_t sealed_seq; /* the keeper says, the shards look */
     struct ps_reader_pool *readers;
     struct ps_identity_cache *identities;
     struct ps_session_registry *sessions;
@@ -127,6 +135,9 @@ static enum ps_status open_directory(struct server *server)
         return fail(PS_EIO, path, strerror(errno));
     if (flock(server->lock_fd, LOCK_EX | LOCK_NB) != 0)
         return fail(PS_EBUSY, path, "another process uses this data directory");
+    snprintf(path, sizeof path, "%s/" PS_RESTORE_MARKER, dir);
+    if (access(path, F_OK) == 0)
+        return fail(PS_ESTORE, path, "a restore was interrupted: empty the directory, try again");
     snprintf(server->db_path, sizeof server->db_path, "%s/pacificsoft.db", dir);
     return PS_OK;
 }
@@ -162,10 +173,34 @@ static enum ps_status prepare_database(struct server *server, struct ps_db *db)
     return st == PS_OK ? PS_OK : fail(st, "load_chains", ps_db_error(db));
 }
 
+/* Before anything is opened: a full disk gets a little room first. */
+static enum ps_status open_disk_budget(struct server *server)
+{
+    const struct ps_config *config = &server->config;
+    struct ps_disk_budget_settings settings = { .dir = config->storage_dir,
+                                                .reserve_bytes = config->storage_reserve_bytes,
+                                                .shed_oldest = config->storage_shed_oldest,
+                                                .metrics = server->metrics,
+                                                .metrics_lane = server->shards };
+    return ps_disk_budget_open(&settings, &server->disk);
+}
+
+static enum ps_status open_store(struct server *server)
+{
+    struct ps_text why = { "" };
+    struct ps_store_settings settings = { .dir = server->config.storage_dir,
+                                          .metrics = server->metrics,
+                                          .metrics_lane = server->shards };
+    enum ps_status st = ps_store_open(&settings, &server->store, &why);
+    return st == PS_OK ? PS_OK : fail(st, "open_store", why.data);
+}
+
 static enum ps_status start_core(struct server *server)
 {
     const struct ps_config *config = &server->config;
     enum ps_status st = ps_metrics_create(server->shards + OTHER_LANES, &server->metrics);
+    if (st == PS_OK)
+        st = open_disk_budget(server);
     if (st == PS_OK)
         st = ps_script_cache_create(&server->scripts);
     if (st == PS_OK)
@@ -182,11 +217,14 @@ static enum ps_status start_core(struct server *server)
         return fail(st, "open_database", why.data);
     st = prepare_database(server, db);
     ps_db_close(db);
+    if (st == PS_OK)
+        st = open_store(server);
     if (st != PS_OK)
         return st;
     struct ps_writer_settings writer = { .path = server->db_path,
                                          .checkpoint_bytes =
                                              (uint64_t)config->storage_checkpoint_bytes,
+                                         .budget = server->disk,
                                          .metrics = server->metrics,
                                          .metrics_lane = server->shards };
     st = ps_writer_start(&writer, &server->writer);
@@ -267,6 +305,9 @@ static enum ps_status start_actors(struct server *server)
         .sessions_per_device_max = (uint32_t)config->transport_max_sessions_per_device,
         .head_points_max = (uint32_t)config->telemetry_head_points_max,
         .head_memory_max = (size_t)config->telemetry_head_memory_max_bytes,
+        .store = server->store,
+        .sealed_seq = &server->sealed_seq,
+        .default_ttl_s = (uint32_t)(config->telemetry_ttl_days * 86400),
     };
     enum ps_status st = ps_actors_create(&settings, &server->actors);
     if (st == PS_OK)
@@ -275,6 +316,29 @@ static enum ps_status start_actors(struct server *server)
         st = ps_actors_start(server->actors);
     server->actors_run = st == PS_OK;
     return st == PS_OK ? PS_OK : fail(st, "actors", "");
+}
+
+/* Not before telemetry is loaded: sealing meanwhile would only make the start slower. */
+static enum ps_status start_keeper(struct server *server)
+{
+    const struct ps_config *config = &server->config;
+    struct ps_keeper_settings settings = {
+        .dir = config->storage_dir,
+        .db_path = server->db_path,
+        .writer = server->writer,
+        .store = server->store,
+        .metrics = server->metrics,
+        .metrics_lane = server->shards + 1,
+        .sealed_seq = &server->sealed_seq,
+        .range = (enum ps_range_unit)config->telemetry_range,
+        .default_ttl_s = (uint32_t)(config->telemetry_ttl_days * 86400),
+        .journal_bytes_max = (uint64_t)config->telemetry_journal_bytes_max,
+        .seal_interval_ms = config->telemetry_seal_interval_ms,
+        .seal_memory_bytes = (size_t)config->telemetry_seal_memory_bytes,
+        .budget = server->disk,
+    };
+    enum ps_status st = ps_keeper_start(&settings, &server->keeper);
+    return st == PS_OK ? PS_OK : fail(st, "keeper", "");
 }
 
 /* ---- transports ---------------------------------------------------------------------------------
@@ -315,6 +379,8 @@ static enum ps_status start_transports(struct server *server)
                                              .sessions = server->sessions,
                                              .chains = server->chains,
                                              .scripts = server->scripts,
+                                             .store = server->store,
+                                             .disk = server->disk,
                                              .jwt_key = server->jwt_key,
                                              .jwt_key_len = sizeof server->jwt_key };
     struct ps_text why = { "" };
@@ -451,12 +517,15 @@ static void stop(struct server *server)
     ps_ws_destroy(server->ws);
     ps_mqtt_destroy(server->mqtt);
     ps_rest_destroy(server->rest);
+    ps_keeper_stop(server->keeper);
     ps_writer_stop(server->writer);
     ps_actors_destroy(server->actors);
     ps_identity_cache_destroy(server->identities);
     ps_chains_destroy(server->chains);
     ps_script_cache_destroy(server->scripts);
     ps_session_registry_destroy(server->sessions);
+    ps_store_close(server->store);
+    ps_disk_budget_close(server->disk);
     ps_metrics_destroy(server->metrics);
     if (server->signal_fd >= 0)
         close(server->signal_fd);
@@ -485,6 +554,8 @@ int ps_server_run(const struct ps_server_options *options)
         st = start_core(server);
     if (st == PS_OK)
         st = start_actors(server);
+    if (st == PS_OK)
+        st = start_keeper(server);
     if (st == PS_OK)
         st = start_transports(server);
     if (st == PS_OK) {

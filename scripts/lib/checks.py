@@ -1,4 +1,4 @@
-"""The checks behind scripts/test: format, layering, unit, sanitizers, wire, crash, fuzz.
+"""The checks behind scripts/test: format, layering, unit, sanitizers, power cuts, wire, crash, fuzz.
 
 Each check builds what it needs (quietly) and yields named results. Output of a test is shown only
 if it failed. The last line is "N passed, N failed"; the exit status is 0 only if none failed.
@@ -17,6 +17,7 @@ import xml.etree.ElementTree
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 JOBS = os.cpu_count() or 1
 FUZZ_SECONDS_SHORT, FUZZ_SECONDS_FULL = 10, 60
+SWEEP_SECONDS_MAX = 4 * 3600
 OUTPUT_SHOWN = 16000  # last characters of a failed test's output
 
 
@@ -40,10 +41,10 @@ def run(command, timeout_s, env=None):
     return done.returncode, done.stdout.decode(errors="replace")
 
 
-def build(preset, *extra):
+def build(preset, *extra, target="all"):
     """Configure (every time: a file may be new) and build a preset."""
     for command in (["cmake", "--preset", preset, "-DCMAKE_C_COMPILER_LAUNCHER=ccache", *extra],
-                    ["cmake", "--build", f"build/{preset}", "-j", str(JOBS)]):
+                    ["cmake", "--build", f"build/{preset}", "-j", str(JOBS), "--target", target]):
         status, output = run(command, 1800)
         if status != 0:
             raise BuildFailed(output)
@@ -109,7 +110,7 @@ def check_unit(_options):
 
 def check_asan(_options):
     build("asan")
-    return ctest("asan", ["unit", "wire"])
+    return ctest("asan", ["unit", "powercut", "wire"])
 
 
 def check_tsan(_options):
@@ -117,13 +118,29 @@ def check_tsan(_options):
     return ctest("tsan", ["unit", "wire"])
 
 
+def check_powercut(options):
+    build("dev")
+    results = ctest("dev", ["powercut"])
+    if options.full:
+        sweep = ["/usr/bin/python3", "-B", "tests/powercut/sweep", "--build", "build/dev"]
+        status, output = run(sweep, SWEEP_SECONDS_MAX)
+        results.append(Result("dev: powercut.sweep", status == 0, output))
+    return results
+
+
+def build_release():
+    """Only the server and what drives it: linking every unit test with optimization over all of its
+    libraries takes longer than running them."""
+    build("release", "-DPS_TESTS=ON", target="server_with_tools")
+
+
 def check_wire(_options):
-    build("release", "-DPS_TESTS=ON")
+    build_release()
     return ctest("release", ["wire"])
 
 
 def check_crash(options):
-    build("release", "-DPS_TESTS=ON")
+    build_release()
     if options.full:
         os.environ["PS_CRASH_FULL"] = "1"
     return ctest("release", ["crash"])
@@ -159,6 +176,7 @@ CHECKS = {
     "unit": check_unit,
     "asan": check_asan,
     "tsan": check_tsan,
+    "powercut": check_powercut,
     "wire": check_wire,
     "crash": check_crash,
     "fuzz": check_fuzz,
@@ -168,7 +186,7 @@ CHECKS = {
 def parse_options():
     parser = argparse.ArgumentParser(prog="scripts/test", description="Runs everything CI runs.")
     parser.add_argument("--only", metavar="CHECK,...", help="only these checks")
-    parser.add_argument("--full", action="store_true", help="fuzz and crash for longer")
+    parser.add_argument("--full", action="store_true", help="fuzz, crash and cut for longer")
     parser.add_argument("--list", action="store_true", help="name the checks and stop")
     options = parser.parse_args()
     options.checks = options.only.split(",") if options.only else list(CHECKS)

@@ -6,7 +6,7 @@
 #include "actors/shard_state.h"
 #include "core/log.h"
 
-enum { CALLS_PER_TURN = 256, FAILED_LINES_A_SECOND = 10 };
+enum { FAILED_LINES_A_SECOND = 10 };
 
 static void idle_fired(struct ps_timer *timer, void *owner)
 {
@@ -36,6 +36,11 @@ struct ps_actor *ps_actor_create(struct ps_shard *shard, const struct ps_uuid *t
     struct ps_actor *actor = calloc(1, sizeof *actor);
     if (!actor)
         return NULL;
+    actor->share = ps_scheduler_hold(&shard->scheduler, tenant);
+    if (!actor->share) {
+        free(actor);
+        return NULL;
+    }
     actor->shard = shard;
     actor->id = *entity;
     actor->tenant = *tenant;
@@ -59,14 +64,22 @@ void ps_actor_drop(struct ps_shard *shard, struct ps_msg *msg, enum ps_metric re
     ps_msg_release(msg);
 }
 
+static struct ps_msg *take_message(struct ps_actor *actor)
+{
+    struct ps_msg *msg = ps_mailbox_pop(&actor->mailbox);
+    if (!msg)
+        return NULL;
+    actor->shard->mailbox_bytes -= msg->size_bytes;
+    actor->share->mailbox_bytes -= msg->size_bytes;
+    return msg;
+}
+
 void ps_actor_destroy(struct ps_actor *actor)
 {
     struct ps_shard *shard = actor->shard;
     struct ps_msg *msg;
-    while ((msg = ps_mailbox_pop(&actor->mailbox))) {
-        shard->mailbox_bytes -= msg->size_bytes;
+    while ((msg = take_message(actor)))
         ps_actor_drop(shard, msg, PS_METRIC_REFUSED_SHUTDOWN, PS_ECLOSED);
-    }
     while (actor->calls) {
         struct ps_actor_call *call = actor->calls;
         actor->calls = call->next;
@@ -76,6 +89,7 @@ void ps_actor_destroy(struct ps_actor *actor)
     ps_shard_timer_stop(shard, &actor->idle);
     ps_attribute_cache_deinit(&actor->attributes);
     ps_device_identity_release(actor->identity);
+    ps_scheduler_release(&shard->scheduler, actor->share);
     ps_metrics_add(shard->settings->metrics, shard->index, PS_METRIC_ACTORS, -1);
     free(actor);
 }
@@ -88,7 +102,8 @@ bool ps_actor_has_uncommitted(const struct ps_actor *actor)
 bool ps_actor_is_idle(const struct ps_actor *actor)
 {
     return actor->state != PS_ACTOR_LOADING && !actor->mailbox.count && !actor->calls &&
-           !actor->sessions && !actor->watches && !actor->runnable;
+           !actor->sessions && !actor->watches && !actor->queued[PS_LANE_CONTROL] &&
+           !actor->queued[PS_LANE_DATA];
 }
 
 void ps_actor_push_call(struct ps_actor *actor, struct ps_actor_call *call)
@@ -215,33 +230,39 @@ static struct ps_actor_call *take_call(struct ps_actor *actor)
     return call;
 }
 
-/* A call may ask for a reload: then the rest waits. */
-static void run_calls(struct ps_actor *actor)
-{
-    for (unsigned i = 0; i < CALLS_PER_TURN && actor->calls; i++) {
-        if (actor->state == PS_ACTOR_LOADING)
-            return;
-        bool ready = actor->state == PS_ACTOR_READY;
-        struct ps_actor_call *call = take_call(actor);
-        call->status = ready ? PS_OK : PS_ENOTFOUND;
-        call->run(call, ready ? actor : NULL);
-    }
-}
-
-/* Milliseconds are enough to end a turn, and the coarse clock is nearly free. */
-static int64_t coarse_us(void)
+int64_t ps_slice_clock_us(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-static struct ps_msg *take_message(struct ps_actor *actor)
+static void work_done(const struct ps_shard *shard, struct ps_slice *slice)
 {
-    struct ps_msg *msg = ps_mailbox_pop(&actor->mailbox);
-    if (msg)
-        actor->shard->mailbox_bytes -= msg->size_bytes;
-    return msg;
+    slice->work_left--;
+    if (ps_slice_clock_us() >= slice->end_us || !ps_shard_can_run(shard))
+        slice->work_left = 0;
+}
+
+/* A call may ask for a reload: then the rest waits. */
+static void run_calls(struct ps_actor *actor, struct ps_slice *slice)
+{
+    while (slice->work_left && actor->calls && actor->state != PS_ACTOR_LOADING) {
+        bool ready = actor->state == PS_ACTOR_READY;
+        struct ps_actor_call *call = take_call(actor);
+        call->status = ready ? PS_OK : PS_ENOTFOUND;
+        call->run(call, ready ? actor : NULL);
+        work_done(actor->shard, slice);
+    }
+}
+
+static void run_messages(struct ps_actor *actor, struct ps_slice *slice)
+{
+    struct ps_msg *msg;
+    while (slice->work_left && (msg = take_message(actor))) {
+        run_message(actor, msg);
+        work_done(actor->shard, slice);
+    }
 }
 
 static void drop_all(struct ps_actor *actor)
@@ -251,30 +272,22 @@ static void drop_all(struct ps_actor *actor)
         ps_actor_drop(actor->shard, msg, PS_METRIC_DROPPED_ENTITY_GONE, PS_OK);
 }
 
-bool ps_actor_turn(struct ps_actor *actor)
+void ps_actor_turn(struct ps_actor *actor, enum ps_lane lane, struct ps_slice *slice)
 {
     struct ps_shard *shard = actor->shard;
     actor->last_activity_ms = shard->mono_ms;
     if (actor->state == PS_ACTOR_READY && actor->attributes_epoch != shard->attributes_epoch) {
         ps_actor_reload(actor);
-        return false;
+        return;
     }
-    run_calls(actor);
+    run_calls(actor, slice);
     if (actor->state == PS_ACTOR_LOADING)
-        return false;
+        return;
     if (actor->state == PS_ACTOR_GONE) {
         drop_all(actor);
-        return actor->calls != NULL;
+        return;
     }
-    int64_t started = coarse_us();
-    for (uint32_t i = 0; i < shard->settings->turn_messages; i++) {
-        struct ps_msg *msg = take_message(actor);
-        if (!msg)
-            break;
-        run_message(actor, msg);
-        if (coarse_us() - started >= shard->settings->turn_us || !ps_shard_can_run(shard))
-            break;
-    }
+    if (lane == PS_LANE_DATA)
+        run_messages(actor, slice);
     ps_metrics_add(shard->settings->metrics, shard->index, PS_METRIC_TURNS, 1);
-    return actor->calls || actor->mailbox.count;
 }

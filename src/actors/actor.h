@@ -11,6 +11,7 @@
 
 #include "actors/actors.h"
 #include "actors/attribute_cache.h"
+#include "actors/scheduler.h"
 #include "actors/session.h"
 #include "actors/subscribers.h"
 #include "actors/timer_wheel.h"
@@ -28,7 +29,8 @@ enum ps_actor_state {
 
 struct ps_actor {
     struct ps_actor *hash_next;
-    struct ps_actor *run_next; /* link of the run queue */
+    struct ps_actor *run_next[PS_LANES]; /* links of the scheduler */
+    struct ps_tenant_share *share;       /* of its tenant, held */
     struct ps_shard *shard;
     struct ps_entity_id id;
     struct ps_uuid tenant;
@@ -36,7 +38,7 @@ struct ps_actor {
     enum ps_actor_state state;
     bool has_own_chain;                       /* its profile names one; else the tenant's root */
     bool load_pending;                        /* a reader works for it */
-    bool runnable;                            /* in the run queue */
+    bool queued[PS_LANES];                    /* for a turn */
     struct ps_mailbox mailbox;                /* data lane */
     struct ps_actor_call *calls, **call_tail; /* control lane */
     struct ps_session *sessions;              /* oldest first */
@@ -52,9 +54,15 @@ struct ps_actor {
 
 /** Queue a call behind the others and make the actor runnable. */
 void ps_actor_push_call(struct ps_actor *actor, struct ps_actor_call *call);
-/** Give the actor its turn: calls first, then messages, within the limits of a turn.
- *  Returns: true if work is left. */
-bool ps_actor_turn(struct ps_actor *actor);
+/* What the turns of one tenant may do until the next tenant is served. */
+struct ps_slice {
+    uint32_t work_left; /* calls and messages; 0: over */
+    int64_t end_us;     /* by ps_slice_clock_us() */
+};
+/** Milliseconds are enough to end a slice, and the coarse clock is nearly free. */
+int64_t ps_slice_clock_us(void);
+/** Give the actor a turn: calls first, then (in the lane of data) messages, as the slice allows. */
+void ps_actor_turn(struct ps_actor *actor, enum ps_lane lane, struct ps_slice *slice);
 /** A new actor, loading. NULL if memory is short. */
 struct ps_actor *ps_actor_create(struct ps_shard *shard, const struct ps_uuid *tenant,
                                  const struct ps_entity_id *entity);
@@ -80,7 +88,7 @@ void ps_actor_destroy(struct ps_actor *actor);
 void ps_actor_end_session(struct ps_session *session, enum ps_session_end reason);
 void ps_actor_end_sessions(struct ps_actor *actor, enum ps_session_end reason);
 
-/* ---- effects; see actor_effects.c ---- */
+/* ---- effects; see actor_effects.c, actor_telemetry.c ---- */
 
 /** Device contract 3.4. Returns: PS_OK; PS_EINVAL one is not acceptable, `why` says which rule. */
 PS_MUST_CHECK
@@ -89,6 +97,22 @@ enum ps_status ps_actor_check_keys(const struct ps_kv *kvs, size_t count, struct
 PS_MUST_CHECK
 enum ps_status ps_actor_save_telemetry(struct ps_actor *actor, const struct ps_save_telemetry *save,
                                        struct ps_text *why);
+struct ps_delete_telemetry;
+/* A deletion of points, and what it leaves to do. */
+struct ps_telemetry_deletion {
+    const struct ps_delete_telemetry *what;
+    const char *const *keys;
+    size_t key_count;
+    bool look_up;   /* out: a latest value must be looked up first; nothing was done */
+    bool *replaced; /* out, one per key: a new latest value is to be looked up after the commit */
+};
+/** Put the deletion into the batch, behind all that is in it; tell watchers after the commit, and
+ *  the rule chain. Keys without series are skipped. All of it or nothing. */
+PS_MUST_CHECK
+enum ps_status ps_actor_delete_telemetry(struct ps_actor *actor,
+                                         struct ps_telemetry_deletion *deletion);
+/** Tell watchers the latest value of a key as it is, if there is one. */
+void ps_actor_tell_latest(struct ps_actor *actor, const char *key);
 /** Put attributes into the batch; tell watchers, sessions and the rule chain as `save` says. */
 PS_MUST_CHECK
 enum ps_status ps_actor_save_attributes(struct ps_actor *actor,

@@ -1,92 +1,15 @@
-/* actor_effects: what a message or a call does to an entity: points, attributes, who is told. */
+/* actor_effects: what a message or a call does to an entity: attributes, messages, who is told.
+ * (Points: actor_telemetry.c.) */
 #include <stdlib.h>
 #include <string.h>
 
 #include "actors/shard_state.h"
 #include "core/json_text.h"
 
-enum { KEY_CHARACTERS_MAX = 255, HOPS_MAX = 8 };
+enum { HOPS_MAX = 8 };
 
-/* ---- keys --------------------------------------------------------------------------------------
+/* ---- who is told --------------------------------------------------------------------------------
  */
-
-static bool is_blank(const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        if ((unsigned char)text[i] > ' ')
-            return false;
-    }
-    return true;
-}
-
-static size_t utf8_characters(const char *text, size_t len)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < len; i++)
-        count += ((unsigned char)text[i] & 0xc0) != 0x80;
-    return count;
-}
-
-/* Device contract 3.4: 1..255 characters, not blank. */
-static enum ps_status check_key(const struct ps_kv *kv, struct ps_text *why)
-{
-    if (is_blank(kv->key, kv->key_len)) {
-        ps_text_set(why, "Key cannot be blank");
-        return PS_EINVAL;
-    }
-    if (kv->key_len > KEY_CHARACTERS_MAX &&
-        utf8_characters(kv->key, kv->key_len) > KEY_CHARACTERS_MAX) {
-        ps_text_set(why, "Validation error: key length must be equal or less than 255");
-        return PS_EINVAL;
-    }
-    return PS_OK;
-}
-
-enum ps_status ps_actor_check_keys(const struct ps_kv *kvs, size_t count, struct ps_text *why)
-{
-    for (size_t i = 0; i < count; i++) {
-        enum ps_status st = check_key(&kvs[i], why);
-        if (st != PS_OK)
-            return st;
-    }
-    return PS_OK;
-}
-
-/* ---- updates -----------------------------------------------------------------------------------
- */
-
-static struct ps_update *make_update(const struct ps_actor *actor, enum ps_update_kind kind,
-                                     enum ps_attribute_scope scope, int64_t ts_ms,
-                                     const struct ps_kv *kvs, size_t count)
-{
-    size_t text_len = 0;
-    for (size_t i = 0; i < count; i++)
-        text_len +=
-            kvs[i].key_len + (kvs[i].value.type >= PS_VALUE_STRING ? (size_t)kvs[i].value.len : 0);
-    struct ps_update *update = malloc(sizeof *update + count * sizeof *kvs + text_len);
-    if (!update)
-        return NULL;
-    struct ps_kv *copies = (struct ps_kv *)(update + 1);
-    char *text = (char *)(copies + count);
-    for (size_t i = 0; i < count; i++) {
-        copies[i] = kvs[i];
-        copies[i].key = memcpy(text, kvs[i].key, kvs[i].key_len);
-        text += kvs[i].key_len;
-        if (kvs[i].value.type < PS_VALUE_STRING)
-            continue;
-        if (kvs[i].value.len)
-            memcpy(text, kvs[i].value.text, kvs[i].value.len);
-        copies[i].value.text = text;
-        text += kvs[i].value.len;
-    }
-    *update = (struct ps_update){ .entity = actor->id,
-                                  .kind = kind,
-                                  .scope = scope,
-                                  .ts_ms = ts_ms,
-                                  .kv_count = (uint32_t)count,
-                                  .kvs = copies };
-    return update;
-}
 
 static void post_to_hub(struct ps_update_hub *hub, struct ps_update *update)
 {
@@ -115,75 +38,6 @@ void ps_actor_tell(struct ps_actor *actor, struct ps_update *update, bool to_dev
         post_to_hub(actor->hub, update);
     else
         free(update);
-}
-
-/* ---- telemetry ---------------------------------------------------------------------------------
- */
-
-enum { SERIES_AT_ONCE = 32 };
-
-/* Series of the key-values, made if they are new; NULL where the value is null. A key is checked
- * when its series is made, so a known one was checked then. */
-static enum ps_status find_series(struct ps_actor *actor, const struct ps_kv *kvs, size_t count,
-                                  struct ps_series **out, struct ps_text *why)
-{
-    struct ps_series_table *table = &actor->shard->series;
-    bool all_known = actor->series != NULL;
-    for (size_t i = 0; i < count; i++) {
-        out[i] = actor->series ? ps_series_find(actor->series, kvs[i].key, kvs[i].key_len) : NULL;
-        all_known &= out[i] != NULL;
-    }
-    if (all_known)
-        return PS_OK;
-    enum ps_status st = ps_actor_check_keys(kvs, count, why);
-    if (st != PS_OK)
-        return st;
-    if (!actor->series && !(actor->series = ps_series_table_get(table, &actor->id)))
-        return PS_ENOMEM;
-    for (size_t i = 0; i < count; i++) {
-        if (kvs[i].value.type == PS_VALUE_NULL || out[i])
-            continue;
-        out[i] = ps_series_get(table, actor->series, kvs[i].key, kvs[i].key_len);
-        if (!out[i])
-            return PS_ENOMEM;
-    }
-    return PS_OK;
-}
-
-static enum ps_status add_points(struct ps_actor *actor, struct ps_batch *batch, int64_t ts_ms,
-                                 const struct ps_kv *kvs, size_t count, struct ps_text *why)
-{
-    struct ps_series *series[SERIES_AT_ONCE];
-    enum ps_status st = find_series(actor, kvs, count, series, why);
-    for (size_t i = 0; i < count && st == PS_OK; i++) {
-        if (kvs[i].value.type != PS_VALUE_NULL)
-            st = ps_batch_add_point(batch, &actor->id, series[i], ts_ms, &kvs[i].value);
-    }
-    return st;
-}
-
-enum ps_status ps_actor_save_telemetry(struct ps_actor *actor, const struct ps_save_telemetry *save,
-                                       struct ps_text *why)
-{
-    struct ps_batch *batch = ps_shard_batch(actor->shard);
-    if (!batch)
-        return PS_ENOMEM;
-    /* a long message is checked as a whole before its first part goes in */
-    enum ps_status st = save->kv_count > SERIES_AT_ONCE
-                            ? ps_actor_check_keys(save->kvs, save->kv_count, why)
-                            : PS_OK;
-    for (uint32_t at = 0; at < save->kv_count && st == PS_OK && save->keep_history;
-         at += SERIES_AT_ONCE) {
-        uint32_t left = save->kv_count - at;
-        st = add_points(actor, batch, save->ts_ms, save->kvs + at,
-                        left < SERIES_AT_ONCE ? left : SERIES_AT_ONCE, why);
-    }
-    if (st == PS_OK && save->tell_subscribers && actor->watches)
-        st = ps_batch_add_notice(batch,
-                                 make_update(actor, PS_UPDATE_TELEMETRY, PS_SCOPE_CLIENT,
-                                             save->ts_ms, save->kvs, save->kv_count),
-                                 false, true);
-    return st;
 }
 
 /* ---- attributes --------------------------------------------------------------------------------
@@ -260,10 +114,10 @@ enum ps_status ps_actor_save_attributes(struct ps_actor *actor,
     bool to_device = save->notify_device && save->scope == PS_SCOPE_SHARED && actor->sessions;
     bool to_watchers = save->tell_subscribers && actor->watches;
     if (st == PS_OK && count && (to_device || to_watchers))
-        st = ps_batch_add_notice(
-            batch,
-            make_update(actor, PS_UPDATE_ATTRIBUTES, save->scope, actor->shard->now_ms, kvs, count),
-            to_device, to_watchers);
+        st = ps_batch_add_notice(batch,
+                                 ps_update_create(&actor->id, PS_UPDATE_ATTRIBUTES, save->scope,
+                                                  actor->shard->now_ms, kvs, count),
+                                 to_device, to_watchers);
     if (st == PS_OK && count && save->tell_rule_chain) {
         struct ps_msg_content data = { .data_kind = PS_DATA_OBJECT, .kvs = kvs, .kv_count = count };
         emit_scope_event(actor, PS_MSG_ATTRIBUTES_UPDATED, save->scope, &data, hops);
@@ -313,8 +167,8 @@ enum ps_status ps_actor_delete_attributes(struct ps_actor *actor, enum ps_attrib
     bool to_device = scope == PS_SCOPE_SHARED && actor->sessions;
     if (st == PS_OK && found && (to_device || actor->watches))
         st = ps_batch_add_notice(batch,
-                                 make_update(actor, PS_UPDATE_ATTRIBUTES_DELETED, scope,
-                                             actor->shard->now_ms, gone, found),
+                                 ps_update_create(&actor->id, PS_UPDATE_ATTRIBUTES_DELETED, scope,
+                                                  actor->shard->now_ms, gone, found),
                                  to_device, actor->watches > 0);
     if (st == PS_OK && found)
         emit_deleted(actor, scope, gone, found);

@@ -87,6 +87,23 @@ void ps_shard_load_after_commit(struct ps_shard *shard, struct ps_actor *actor)
     ps_batch_add_ack(batch, &barrier->ack);
 }
 
+/* Rarely another than it was made for. If memory is short the old one pays for it. */
+static void set_tenant(struct ps_actor *actor, const struct ps_uuid *tenant)
+{
+    struct ps_scheduler *scheduler = &actor->shard->scheduler;
+    if (ps_uuid_equal(&actor->tenant, tenant))
+        return;
+    actor->tenant = *tenant;
+    struct ps_tenant_share *share = ps_scheduler_hold(scheduler, tenant);
+    if (!share)
+        return;
+    ps_scheduler_remove(scheduler, actor);
+    actor->share->mailbox_bytes -= actor->mailbox.bytes;
+    share->mailbox_bytes += actor->mailbox.bytes;
+    ps_scheduler_release(scheduler, actor->share);
+    actor->share = share;
+}
+
 void ps_actor_loaded(struct ps_actor *actor, struct ps_actor_loaded *loaded)
 {
     struct ps_shard *shard = actor->shard;
@@ -104,7 +121,7 @@ void ps_actor_loaded(struct ps_actor *actor, struct ps_actor_loaded *loaded)
     actor->has_own_chain =
         actor->identity && !ps_uuid_is_null(&actor->identity->default_rule_chain);
     if (actor->identity)
-        actor->tenant = actor->identity->tenant;
+        set_tenant(actor, &actor->identity->tenant);
     ps_attribute_cache_take(&actor->attributes, &loaded->attributes);
     actor->attributes_epoch = shard->attributes_epoch;
     actor->state = loaded->status == PS_OK ? PS_ACTOR_READY : PS_ACTOR_GONE;

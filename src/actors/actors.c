@@ -5,17 +5,19 @@
 
 #include "actors/actors_start.h"
 #include "actors/shard_state.h"
+#include "core/clock.h"
 
 struct ps_actors {
     struct ps_actors_settings settings;
     _Atomic uint32_t next_series;
     _Atomic int64_t next_seq;
+    _Atomic int64_t damage_logged_ms;
     struct ps_letter_room letter_room;
     unsigned shard_count;
     struct ps_shard **shards;
 };
 
-enum { INBOX_BYTES_MAX = 64 * 1024 * 1024 };
+enum { INBOX_BYTES_MAX = 64 * 1024 * 1024, DAMAGE_LOGGED_EVERY_MS = 1000 };
 
 unsigned ps_actors_shard_index(const struct ps_actors *actors, const struct ps_uuid *entity)
 {
@@ -49,6 +51,14 @@ struct ps_letter_room *ps_actors_letter_room(struct ps_actors *actors)
     return &actors->letter_room;
 }
 
+bool ps_actors_may_log_damage(struct ps_actors *actors)
+{
+    int64_t now_ms = ps_clock_mono_ms();
+    int64_t last_ms = atomic_load_explicit(&actors->damage_logged_ms, memory_order_relaxed);
+    return now_ms - last_ms >= DAMAGE_LOGGED_EVERY_MS &&
+           atomic_compare_exchange_strong(&actors->damage_logged_ms, &last_ms, now_ms);
+}
+
 static bool is_this_thread(const struct ps_shard *shard)
 {
     return ps_thread_role() == PS_THREAD_SHARD &&
@@ -60,7 +70,9 @@ static void deliver_posted(struct ps_port_item *item, void *owner)
     struct ps_shard *shard = owner;
     struct ps_msg *msg = (struct ps_msg *)item; /* item is its first member */
     atomic_fetch_sub_explicit(&shard->inbox_bytes, msg->size_bytes, memory_order_relaxed);
-    if (ps_shard_deliver(shard, &msg) != PS_OK)
+    struct ps_actor *actor = ps_shard_actor(shard, &msg->tenant, &msg->originator);
+    if (!actor || !ps_shard_has_mailbox_room(shard, actor->share) ||
+        ps_shard_deliver_to(actor, &msg) != PS_OK)
         ps_actor_drop(shard, msg, PS_METRIC_REFUSED_BUSY, PS_EBUSY);
 }
 
@@ -126,6 +138,7 @@ enum ps_status ps_actors_create(const struct ps_actors_settings *settings, struc
     actors->letter_room.bytes_max = settings->dead_letter_bytes_max;
     atomic_init(&actors->next_series, 1);
     atomic_init(&actors->next_seq, 1);
+    atomic_init(&actors->damage_logged_ms, INT64_MIN / 2);
     actors->shards = calloc(settings->shards, sizeof *actors->shards);
     enum ps_status st = actors->shards ? PS_OK : PS_ENOMEM;
     for (unsigned i = 0; i < settings->shards && st == PS_OK; i++) {
@@ -147,6 +160,21 @@ static unsigned table_of(const struct ps_uuid *entity, const void *arg)
     return ps_actors_shard_index(arg, entity);
 }
 
+/* A deletion that stands alone stands before the journal row that comes next. Rows of failed
+ * commits leave gaps, so after a start that may be further on than the row behind the last one. */
+static enum ps_status row_behind_deletions(struct ps_db *db, int64_t *next_seq)
+{
+    struct ps_stmt *stmt;
+    enum ps_status st = ps_db_prepare(db, "SELECT max(seq) FROM tombstone", &stmt);
+    bool row;
+    if (st != PS_OK || (st = ps_stmt_step(stmt, &row)) != PS_OK || !row)
+        return st;
+    if (ps_stmt_int(stmt, 0) > *next_seq)
+        *next_seq = ps_stmt_int(stmt, 0);
+    ps_stmt_reset(stmt);
+    return PS_OK;
+}
+
 enum ps_status ps_actors_load(struct ps_actors *actors, struct ps_db *db,
                               struct ps_load_result *result)
 {
@@ -159,10 +187,13 @@ enum ps_status ps_actors_load(struct ps_actors *actors, struct ps_db *db,
     for (unsigned i = 0; i < actors->shard_count; i++)
         actors->shards[i]->series = tables[i];
     free(tables);
+    int64_t next_seq = st == PS_OK ? result->last_seq + 1 : 0;
+    if (st == PS_OK)
+        st = row_behind_deletions(db, &next_seq);
     if (st != PS_OK)
         return st;
     atomic_store(&actors->next_series, result->next_series);
-    atomic_store(&actors->next_seq, result->last_seq + 1);
+    atomic_store(&actors->next_seq, next_seq);
     return PS_OK;
 }
 

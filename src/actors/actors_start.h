@@ -13,6 +13,7 @@ struct ps_chains;
 struct ps_letter_room;
 struct ps_metrics;
 struct ps_reader_pool;
+struct ps_store;
 struct ps_writer;
 
 struct ps_actors_settings {
@@ -31,13 +32,18 @@ struct ps_actors_settings {
     int64_t dead_letter_bytes_max;
     uint32_t sessions_per_device_max;
     uint32_t head_points_max;
-    size_t head_memory_max; /* of all shards */
+    size_t head_memory_max;            /* of all shards */
+    struct ps_store *store;            /* sealed history; NULL: there is none */
+    const _Atomic int64_t *sealed_seq; /* journal rows up to here are sealed; may be NULL */
+    uint32_t default_ttl_s;            /* telemetry.ttl_days; 0 = for ever */
 };
 
 PS_MUST_CHECK
 enum ps_status ps_actors_create(const struct ps_actors_settings *settings, struct ps_actors **out);
 /** The next row of the journal; batches take theirs while they are written. */
 _Atomic int64_t *ps_actors_next_seq(struct ps_actors *actors);
+/** Once in a second at most, so that a damaged file does not fill the log. Thread: any. */
+bool ps_actors_may_log_damage(struct ps_actors *actors);
 /** The writer's thread only. */
 struct ps_letter_room *ps_actors_letter_room(struct ps_actors *actors);
 /** Read the telemetry that is in the database into the heads. Thread: main, before start. */

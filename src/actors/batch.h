@@ -2,7 +2,8 @@
  *
  * While it fills it belongs to the shard; submitted, to the writer, which puts all of it in one
  * transaction; settled, to the shard again: points are applied to the heads, watchers and devices
- * are told, acks released. What it holds is kept or lost as one.
+ * are told, acks released. What it holds is kept or lost as one. One that cannot be written fails
+ * alone: batches of other shards in its transaction are kept.
  *
  * Everything put in is copied. An effect that does not fit in memory fails before anything of it
  * is in. */
@@ -25,6 +26,23 @@ struct ps_batch_point {
     struct ps_series *series;
     int64_t ts_ms;
     struct ps_value value;
+    uint32_t ttl_s; /* 0 = the default */
+};
+
+/* What becomes of a latest value when points are deleted. */
+enum ps_batch_latest {
+    PS_BATCH_LATEST_STAYS,   /* it is not in the range, or is to be shown all the same */
+    PS_BATCH_LATEST_GOES,    /* nothing takes its place but points that come later */
+    PS_BATCH_LATEST_REPLACED /* by the newest point that is left: to be looked up */
+};
+
+/* Points of a series are deleted. It acts at one place in the order of arrival: on points of
+ * earlier batches and on `before` points of its own, not on those behind it. */
+struct ps_batch_delete {
+    struct ps_series *series;
+    int64_t start_ms, end_ms; /* end exclusive; INT64_MAX includes INT64_MAX */
+    size_t before;
+    enum ps_batch_latest latest;
 };
 
 struct ps_batch_series {
@@ -68,11 +86,13 @@ struct ps_batch {
     struct ps_buf blob;
     struct ps_journal_encoder encoder;
     struct ps_batch_point *points;
+    struct ps_batch_delete *deletes; /* by `before` */
     struct ps_batch_series *series;
     struct ps_batch_attribute *attributes;
     struct ps_dead_letter *letters; /* messages that failed: text is in the arena */
-    size_t point_count, point_cap, series_count, series_cap, attribute_count, attribute_cap,
-        letter_count, letter_cap;
+    size_t point_count, point_cap, delete_count, delete_cap, series_count, series_cap,
+        attribute_count, attribute_cap, letter_count, letter_cap;
+    int64_t created_ms; /* of tombstones */
     struct ps_batch_notice *notices, **notice_tail;
     struct ps_ack **acks; /* one may be here, and in other batches, several times */
     struct ps_arena arena;
@@ -99,7 +119,25 @@ size_t ps_batch_bytes(const struct ps_batch *batch);
 PS_MUST_CHECK
 enum ps_status ps_batch_add_point(struct ps_batch *batch, const struct ps_entity_id *entity,
                                   struct ps_series *series, int64_t ts_ms,
-                                  const struct ps_value *value);
+                                  const struct ps_value *value, uint32_t ttl_s);
+/** Delete behind the points that are in now. */
+PS_MUST_CHECK
+enum ps_status ps_batch_add_delete(struct ps_batch *batch, struct ps_series *series,
+                                   int64_t start_ms, int64_t end_ms, enum ps_batch_latest latest,
+                                   int64_t now_ms);
+
+/* The latest value of a series as it will be once batches that have not settled are applied. */
+struct ps_latest_outlook {
+    struct ps_series *series;
+    size_t index; /* the asker's own */
+    bool known;   /* what deletes leave behind may have to be looked up first */
+    bool exists;
+    int64_t ts_ms;
+};
+/** Take the next batch, in order, into account. The writer may have it meanwhile.
+ *  @param outlooks  by address of the series, ascending, each once */
+void ps_batch_look_ahead(const struct ps_batch *batch, struct ps_latest_outlook *outlooks,
+                         size_t count);
 PS_MUST_CHECK
 enum ps_status ps_batch_add_attribute(struct ps_batch *batch, const struct ps_entity_id *entity,
                                       enum ps_attribute_scope scope, const struct ps_kv *kv,

@@ -21,7 +21,9 @@ struct ps_entity_ref {
 /**
  * Store the entries of a telemetry upload made over REST; entries without ts get the server's time.
  * Subscribers are told, TIMESERIES_UPDATED enters the rule chain.
- * Returns: PS_OK committed; PS_EINVAL a key is not acceptable; PS_EBUSY; PS_EFULL, PS_ESTORE.
+ * @param ttl_s  seconds the points are kept, 0 = the default of the entity
+ * Returns: PS_OK committed; PS_EINVAL a key or the TTL is not acceptable, `why` says which;
+ *          PS_EBUSY; PS_EFULL, PS_ESTORE.
  */
 PS_MUST_CHECK
 enum ps_status ps_entity_save_telemetry(struct ps_actors *actors, const struct ps_entity_ref *ref,
@@ -43,18 +45,43 @@ enum ps_status ps_entity_delete_attributes(struct ps_actors *actors,
                                            enum ps_attribute_scope scope, const struct ps_kv *keys,
                                            size_t count);
 
+/* What is deleted, half open; `all`: everything, whatever the bounds say. */
+struct ps_delete_telemetry {
+    bool all;
+    int64_t start_ms, end_ms; /* end exclusive; nothing is deleted unless start < end */
+    bool delete_latest;       /* a latest value in the range goes as well; else it stays shown */
+    bool rewrite_latest;      /* and the newest point before the range takes its place */
+};
+
+/**
+ * Delete points of `keys`: what was stored before this call, not what comes later. Keys without
+ * series are skipped. Watchers are told of latest values that are gone (and of what took their
+ * place), TIMESERIES_DELETED enters the rule chain with the keys that were found.
+ * @param db  the calling reader's connection
+ * Returns: PS_OK committed (also if there was nothing to delete); PS_ENOTFOUND no such entity;
+ *          PS_EBUSY; PS_EFULL, PS_ESTORE
+ */
+PS_MUST_CHECK
+enum ps_status ps_entity_delete_telemetry(struct ps_actors *actors, struct ps_db *db,
+                                          const struct ps_entity_ref *ref, const char *const *keys,
+                                          size_t key_count, const struct ps_delete_telemetry *what);
+
 /**
  * Latest points: one list per asked key, each with one point or none, in the order asked;
- * with `key_count` 0 all keys that have a value, sorted by name.
+ * with `key_count` 0 all keys that have a value, sorted by name. What is not known in memory (after
+ * a start) is looked up once; what is expired is not there.
+ * @param db   the calling reader's connection
  * @param out  PS_OK: the caller deinits it
  */
 PS_MUST_CHECK
-enum ps_status ps_entity_latest(struct ps_actors *actors, const struct ps_entity_ref *ref,
-                                const char *const *keys, size_t key_count,
-                                struct ps_point_set *out);
+enum ps_status ps_entity_latest(struct ps_actors *actors, struct ps_db *db,
+                                const struct ps_entity_ref *ref, const char *const *keys,
+                                size_t key_count, struct ps_point_set *out);
 
 /**
- * History over heads and journal as one: last write wins on equal (series, ts).
+ * History over heads, journal and sealed files as one: last write wins on equal (series, ts);
+ * what is deleted or expired is not there. Whoever streams asks again from the last ts on, with
+ * query->limit as the size of a slice.
  * @param db   the calling reader's connection
  * @param out  one list per asked key, in the order asked; the caller deinits it
  */
@@ -65,7 +92,8 @@ enum ps_status ps_entity_history(struct ps_actors *actors, struct ps_db *db,
                                  struct ps_point_set *out);
 
 /** The entity changed (name, profile, credentials) or is gone: the actor forgets what it knew;
- *  `end_sessions` closes live device sessions with that reason. Returns after it happened. */
+ *  `end_sessions` closes live device sessions with that reason. Returns after it happened; after
+ *  PS_SESSION_DEVICE_DELETED nothing of its telemetry is in memory. */
 void ps_entity_changed(struct ps_actors *actors, const struct ps_entity_ref *ref, bool end_sessions,
                        enum ps_session_end reason);
 

@@ -16,6 +16,16 @@ enum ps_status ps_session_post(struct ps_session *session, struct ps_msg **msg)
     return ps_shard_deliver_to(session->actor, msg);
 }
 
+bool ps_session_has_room(const struct ps_session *session)
+{
+    return ps_shard_has_room(session->actor->shard, session->actor->share);
+}
+
+void ps_session_stall(struct ps_session *session, struct ps_shard_task *task)
+{
+    ps_shard_stall(session->actor->shard, session->actor->share, task);
+}
+
 void ps_session_fetch(const struct ps_session *session)
 {
     ps_prefetch(session->actor, sizeof *session->actor);

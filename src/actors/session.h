@@ -46,6 +46,13 @@ struct ps_session {
 PS_MUST_CHECK
 enum ps_status ps_session_post(struct ps_session *session, struct ps_msg **msg);
 
+struct ps_shard_task;
+/** False: the tenant's messages fill its part of the shard's buffers, or commits lag behind. Read
+ * no more uplinks of this open session now, stall. */
+bool ps_session_has_room(const struct ps_session *session);
+/** Run the task once, when the tenant of this open session may have room again. */
+void ps_session_stall(struct ps_session *session, struct ps_shard_task *task);
+
 /** A message for the actor is about to come: ask for its memory. Fine if the session is not open.
  */
 void ps_session_fetch(const struct ps_session *session);

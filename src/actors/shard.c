@@ -27,49 +27,33 @@ enum {
 /* ---- tasks ------------------------------------------------------------------------------------
  */
 
-static void tasks_init(struct ps_task_list *list)
-{
-    list->first = NULL;
-    list->tail = &list->first;
-}
-
-static void tasks_add(struct ps_task_list *list, struct ps_shard_task *task)
-{
-    if (task->queued)
-        return;
-    task->queued = true;
-    task->next = NULL;
-    *list->tail = task;
-    list->tail = &task->next;
-}
-
-/* Those that are there now; what they add runs the next time. */
-static void tasks_run(struct ps_task_list *list)
-{
-    struct ps_shard_task *task = list->first;
-    tasks_init(list);
-    while (task) {
-        struct ps_shard_task *next = task->next;
-        ps_prefetch(next, sizeof *next);
-        task->queued = false;
-        task->run(task);
-        task = next;
-    }
-}
-
 void ps_shard_flush_later(struct ps_shard *shard, struct ps_shard_task *task)
 {
-    tasks_add(&shard->flush, task);
+    ps_task_list_add(&shard->flush, task);
 }
 
 void ps_shard_defer(struct ps_shard *shard, struct ps_shard_task *task)
 {
-    tasks_add(&shard->deferred, task);
+    ps_task_list_add(&shard->deferred, task);
 }
 
-void ps_shard_stall(struct ps_shard *shard, struct ps_shard_task *task)
+/* The list holds the share, so that it outlives the actors whose sources wait. */
+static void keep_stalled(struct ps_shard *shard, struct ps_tenant_share *share)
 {
-    tasks_add(&shard->stalled, task);
+    if (share->is_stalled)
+        return;
+    share->is_stalled = true;
+    share->holders++;
+    share->stalled_next = NULL;
+    *shard->stalled_tail = share;
+    shard->stalled_tail = &share->stalled_next;
+}
+
+void ps_shard_stall(struct ps_shard *shard, struct ps_tenant_share *share,
+                    struct ps_shard_task *task)
+{
+    ps_task_list_add(&share->stalled, task);
+    keep_stalled(shard, share);
 }
 
 /* ---- small things -----------------------------------------------------------------------------
@@ -147,10 +131,19 @@ bool ps_shard_can_run(const struct ps_shard *shard)
            !(shard->in_flight >= PS_BATCHES_IN_FLIGHT_MAX && batch_is_full(shard));
 }
 
-/* Full mailboxes keep sources from reading, never actors from running: only that empties them. */
-bool ps_shard_has_room(const struct ps_shard *shard)
+/* A tenant may fill as much as it leaves free: one that floods gets half, two a third each, and
+ * there is always room for one that comes (Choudhury, Hahne: Dynamic Queue Length Thresholds for
+ * Shared-Memory Packet Switches, 1998). */
+bool ps_shard_has_mailbox_room(const struct ps_shard *shard, const struct ps_tenant_share *share)
 {
-    return shard->mailbox_bytes < MAILBOX_BYTES_MAX && ps_shard_can_run(shard);
+    return shard->mailbox_bytes < MAILBOX_BYTES_MAX &&
+           share->mailbox_bytes < MAILBOX_BYTES_MAX - shard->mailbox_bytes;
+}
+
+/* Full mailboxes keep sources from reading, never actors from running: only that empties them. */
+bool ps_shard_has_room(const struct ps_shard *shard, const struct ps_tenant_share *share)
+{
+    return ps_shard_can_run(shard) && ps_shard_has_mailbox_room(shard, share);
 }
 
 /* The commit failed: what was put in is not stored, and what memory believes must follow. */
@@ -162,16 +155,41 @@ static void undo_batch(struct ps_shard *shard, struct ps_batch *batch)
         shard->attributes_epoch++;
 }
 
-static void apply_batch(struct ps_shard *shard, struct ps_batch *batch)
+static void apply_points(struct ps_shard *shard, const struct ps_batch *batch, size_t from,
+                         size_t to)
 {
-    for (size_t i = 0; i < batch->point_count; i++) {
+    for (size_t i = from; i < to; i++) {
         const struct ps_batch_point *point = &batch->points[i];
         if (i + POINTS_AHEAD < batch->point_count)
             ps_prefetch(batch->points[i + POINTS_AHEAD].series, 2 * PS_CACHE_LINE);
         if (i + POINTS_AHEAD / 2 < batch->point_count)
             ps_series_fetch_head(batch->points[i + POINTS_AHEAD / 2].series);
-        ps_series_apply(&shard->series, point->series, batch->seq, point->ts_ms, &point->value);
+        ps_series_apply(&shard->series, point->series, batch->seq, point->ts_ms, &point->value,
+                        point->ttl_s);
     }
+}
+
+static void apply_delete(struct ps_shard *shard, const struct ps_batch_delete *delete)
+{
+    struct ps_series_deletion deletion = {
+        .start_ms = delete->start_ms,
+        .end_ms = delete->end_ms,
+        .delete_latest = delete->latest != PS_BATCH_LATEST_STAYS,
+        .rewrite_latest = delete->latest == PS_BATCH_LATEST_REPLACED,
+    };
+    (void)ps_series_delete_range(&shard->series, delete->series, &deletion);
+}
+
+static void apply_batch(struct ps_shard *shard, struct ps_batch *batch)
+{
+    size_t applied = 0;
+    for (size_t i = 0; i < batch->delete_count; i++) {
+        const struct ps_batch_delete *delete = &batch->deletes[i];
+        apply_points(shard, batch, applied, delete->before);
+        applied = delete->before;
+        apply_delete(shard, delete);
+    }
+    apply_points(shard, batch, applied, batch->point_count);
     for (struct ps_batch_notice *notice = batch->notices; notice; notice = notice->next) {
         struct ps_update *update = notice->update;
         notice->update = NULL;
@@ -241,7 +259,9 @@ static void batch_came_back(struct ps_port_item *item, void *owner)
 {
     struct ps_shard *shard = owner;
     struct ps_batch *batch = (struct ps_batch *)((char *)item - offsetof(struct ps_batch, settled));
+    PS_ASSERT(shard->flying[0] == batch); /* the writer keeps the order */
     shard->in_flight--;
+    memmove(shard->flying, shard->flying + 1, shard->in_flight * sizeof shard->flying[0]);
     shard->settled_serial = batch->serial;
     if (shard->doomed)
         shard->doomed--;
@@ -277,14 +297,16 @@ static void hand_in(struct ps_shard *shard)
     if (!batch || ps_batch_is_empty(batch) || shard->in_flight >= PS_BATCHES_IN_FLIGHT_MAX)
         return;
     shard->filling = NULL;
-    if (batch->point_count)
+    if (batch->point_count) {
         ps_journal_finish(&batch->encoder);
+        batch->item.points_bytes = (uint32_t)batch->blob.len;
+    }
     if (!ps_buf_ok(&batch->blob)) {
         batch->status = PS_ENOMEM;
         settle_batch(shard, batch);
         return;
     }
-    shard->in_flight++;
+    shard->flying[shard->in_flight++] = batch;
     ps_writer_submit(shard->settings->writer, &batch->item);
 }
 
@@ -293,24 +315,12 @@ static void hand_in(struct ps_shard *shard)
 
 void ps_shard_make_runnable(struct ps_shard *shard, struct ps_actor *actor)
 {
-    if (actor->runnable || actor->state == PS_ACTOR_LOADING)
+    if (actor->state == PS_ACTOR_LOADING)
         return;
-    actor->runnable = true;
-    actor->run_next = NULL;
-    *shard->run_tail = actor;
-    shard->run_tail = &actor->run_next;
-}
-
-static struct ps_actor *next_runnable(struct ps_shard *shard)
-{
-    struct ps_actor *actor = shard->run_first;
-    if (!actor)
-        return NULL;
-    shard->run_first = actor->run_next;
-    if (!shard->run_first)
-        shard->run_tail = &shard->run_first;
-    actor->runnable = false;
-    return actor;
+    if (actor->calls)
+        ps_scheduler_add(&shard->scheduler, actor, PS_LANE_CONTROL);
+    if (actor->mailbox.count)
+        ps_scheduler_add(&shard->scheduler, actor, PS_LANE_DATA);
 }
 
 static void collect_garbage(struct ps_shard *shard)
@@ -319,16 +329,38 @@ static void collect_garbage(struct ps_shard *shard)
         ps_lua_turn_end(shard->luas[i].lua);
 }
 
-static void give_turns(struct ps_shard *shard)
+/* Turns of one tenant's actors, together as much as one of them may have alone. Returns how many.
+ */
+static unsigned give_slice(struct ps_shard *shard, struct ps_tenant_share *share)
 {
-    for (unsigned i = 0; i < TURNS_PER_ROUND && ps_shard_can_run(shard); i++) {
-        struct ps_actor *actor = next_runnable(shard);
-        if (!actor)
-            break;
-        if (ps_actor_turn(actor))
-            ps_shard_make_runnable(shard, actor);
+    struct ps_slice slice = { .work_left = shard->settings->turn_messages,
+                              .end_us = ps_slice_clock_us() + shard->settings->turn_us };
+    struct ps_actor *actor;
+    enum ps_lane lane;
+    unsigned turns = 0;
+    while (slice.work_left && ps_shard_can_run(shard) &&
+           (actor = ps_scheduler_take(share, &lane))) {
+        ps_actor_turn(actor, lane, &slice);
+        ps_shard_make_runnable(shard, actor);
+        turns++;
         if (batch_is_full(shard))
             hand_in(shard);
+    }
+    return turns;
+}
+
+/* What a slice took is measured by the wall: the time of the thread costs a system call, and when
+ * the processor is taken away, each tenant is hit in proportion to what it uses. */
+static void give_turns(struct ps_shard *shard)
+{
+    struct ps_tenant_share *share;
+    int64_t began_ns = ps_scheduler_is_empty(&shard->scheduler) ? 0 : ps_clock_mono_ns();
+    for (unsigned turns = 0; turns < TURNS_PER_ROUND && ps_shard_can_run(shard) &&
+                             (share = ps_scheduler_next(&shard->scheduler));) {
+        turns += give_slice(shard, share);
+        int64_t ended_ns = ps_clock_mono_ns();
+        ps_scheduler_charge(&shard->scheduler, share, ended_ns - began_ns);
+        began_ns = ended_ns;
     }
     collect_garbage(shard);
 }
@@ -361,6 +393,7 @@ enum ps_status ps_shard_deliver_to(struct ps_actor *actor, struct ps_msg **msg)
         return st;
     }
     shard->mailbox_bytes += size;
+    actor->share->mailbox_bytes += size;
     ps_prefetch(actor->series, sizeof *actor->series);
     ps_shard_make_runnable(shard, actor);
     return PS_OK;
@@ -404,7 +437,12 @@ static bool has_work(const struct ps_shard *shard)
 {
     if (!ps_shard_can_run(shard))
         return false; /* only a settled batch helps, and it comes through the port */
-    return shard->run_first || shard->stalled.first;
+    if (!ps_scheduler_is_empty(&shard->scheduler))
+        return true;
+    const struct ps_tenant_share *share = shard->stalled_first;
+    while (share && !ps_shard_has_mailbox_room(shard, share))
+        share = share->stalled_next;
+    return share;
 }
 
 static int sleep_ms(struct ps_shard *shard)
@@ -460,6 +498,34 @@ static void publish_counts(struct ps_shard *shard)
     shard->published.head_bytes = head_bytes;
 }
 
+struct stalled_tenant {
+    const struct ps_shard *shard;
+    const struct ps_tenant_share *share;
+};
+
+static bool still_has_room(const void *arg)
+{
+    const struct stalled_tenant *stalled = arg;
+    return ps_shard_has_room(stalled->shard, stalled->share);
+}
+
+/* Sources of tenants that have room again, in the order they stalled. */
+static void ask_stalled(struct ps_shard *shard)
+{
+    struct ps_tenant_share *share = shard->stalled_first, *next;
+    shard->stalled_first = NULL;
+    shard->stalled_tail = &shard->stalled_first;
+    for (; share; share = next) {
+        next = share->stalled_next;
+        share->is_stalled = false;
+        struct stalled_tenant stalled = { shard, share };
+        ps_task_list_run_while(&share->stalled, still_has_room, &stalled);
+        if (share->stalled.first)
+            keep_stalled(shard, share);
+        ps_scheduler_release(&shard->scheduler, share);
+    }
+}
+
 static void loop_round(struct ps_shard *shard)
 {
     struct epoll_event events[EVENTS_MAX];
@@ -471,22 +537,22 @@ static void loop_round(struct ps_shard *shard)
     ps_port_awake(&shard->port, port_is_ready(events, count));
     read_clocks(shard);
     ps_port_drain(&shard->port, shard);
-    tasks_run(&shard->flush); /* who waits for a settled batch should not wait for this round */
+    ps_task_list_run(
+        &shard->flush); /* who waits for a settled batch should not wait for this round */
     handle_events(events, count);
-    if (ps_shard_has_room(shard))
-        tasks_run(&shard->stalled);
+    ask_stalled(shard);
     give_turns(shard);
     hand_in(shard);
     ps_timer_wheel_advance(&shard->timers, shard->mono_ms, shard);
-    tasks_run(&shard->flush);
-    tasks_run(&shard->deferred);
+    ps_task_list_run(&shard->flush);
+    ps_task_list_run(&shard->deferred);
     publish_counts(shard);
 }
 
 static bool is_drained(const struct ps_shard *shard)
 {
-    return !shard->run_first && !shard->mailbox_bytes && !shard->in_flight && !shard->loads &&
-           (!shard->filling || ps_batch_is_empty(shard->filling)) &&
+    return ps_scheduler_is_empty(&shard->scheduler) && !shard->mailbox_bytes && !shard->in_flight &&
+           !shard->loads && (!shard->filling || ps_batch_is_empty(shard->filling)) &&
            !atomic_load(&shard->inbox_bytes);
 }
 
@@ -503,8 +569,8 @@ static void shard_main(void *arg)
         if (shard->mono_ms > give_up_ms)
             break;
     }
-    tasks_run(&shard->flush);
-    tasks_run(&shard->deferred);
+    ps_task_list_run(&shard->flush);
+    ps_task_list_run(&shard->deferred);
 }
 
 enum ps_status ps_shard_create(struct ps_actors *actors, unsigned index,
@@ -515,16 +581,16 @@ enum ps_status ps_shard_create(struct ps_actors *actors, unsigned index,
     if (!shard)
         return PS_ENOMEM;
     *shard = (struct ps_shard){ .index = index, .actors = actors, .settings = settings };
-    tasks_init(&shard->flush);
-    tasks_init(&shard->deferred);
-    tasks_init(&shard->stalled);
-    shard->run_tail = &shard->run_first;
+    ps_task_list_init(&shard->flush);
+    ps_task_list_init(&shard->deferred);
+    shard->stalled_tail = &shard->stalled_first;
     shard->run_env.limits = settings->run;
     read_clocks(shard);
     ps_timer_wheel_init(&shard->timers, shard->mono_ms);
     struct ps_series_limits limits = { .head_points_max = settings->head_points_max,
                                        .memory_max = settings->head_memory_max / settings->shards,
-                                       .next_id = next_series };
+                                       .next_id = next_series,
+                                       .sealed_seq = settings->sealed_seq };
     shard->port.fd = -1;
     shard->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     shard->read_buffer = malloc(PS_SHARD_READ_BYTES);
@@ -534,6 +600,8 @@ enum ps_status ps_shard_create(struct ps_actors *actors, unsigned index,
                                                             : PS_ENOMEM;
     if (st == PS_OK)
         st = ps_directory_init(&shard->directory);
+    if (st == PS_OK)
+        st = ps_scheduler_init(&shard->scheduler);
     if (st == PS_OK)
         st = ps_series_table_init(&shard->series, &limits);
     if (st == PS_OK)
@@ -591,6 +659,11 @@ void ps_shard_destroy(struct ps_shard *shard)
         ps_actor_destroy(actor);
     }
     ps_directory_deinit(&shard->directory);
+    for (struct ps_tenant_share *share = shard->stalled_first, *next; share; share = next) {
+        next = share->stalled_next;
+        ps_scheduler_release(&shard->scheduler, share);
+    }
+    ps_scheduler_deinit(&shard->scheduler);
     if (shard->filling)
         ps_batch_destroy(shard->filling);
     free_batches(shard->spare);

@@ -4,9 +4,11 @@
  * read the sockets that are ready, give actors their turns, hand in the batch, write what is to be
  * written. Nothing in a round blocks.
  *
- * Bounded by: mailboxes (per entity), the batch (bytes) and the number of batches in flight.
- * Without room the loop stops giving turns and sources stop reading: they stall and are asked
- * again.
+ * Turns go to tenants by the time they have used (scheduler).
+ *
+ * Bounded by: mailboxes (per entity, per tenant and all together), the batch (bytes) and the number
+ * of batches in flight. Without room in batches the loop stops giving turns; without room for their
+ * tenant sources stop reading (session.h): they stall and are asked again.
  *
  * Thread: everything here is for the shard's own thread, unless it says "any". */
 #ifndef PS_ACTORS_SHARD_H
@@ -60,10 +62,6 @@ void ps_shard_unwatch(struct ps_shard *shard, struct ps_shard_source *source);
 void ps_shard_flush_later(struct ps_shard *shard, struct ps_shard_task *task);
 /** Run once, after all events of this round: the place to free things. */
 void ps_shard_defer(struct ps_shard *shard, struct ps_shard_task *task);
-/** Run once, when there may be room again. */
-void ps_shard_stall(struct ps_shard *shard, struct ps_shard_task *task);
-/** False: do not read more uplinks now, stall. */
-bool ps_shard_has_room(const struct ps_shard *shard);
 
 void ps_shard_timer_start(struct ps_shard *shard, struct ps_timer *timer, int64_t deadline_mono_ms);
 void ps_shard_timer_stop(struct ps_shard *shard, struct ps_timer *timer);

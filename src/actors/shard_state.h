@@ -6,16 +6,14 @@
 #include "actors/actors_start.h"
 #include "actors/batch.h"
 #include "actors/directory.h"
+#include "actors/scheduler.h"
 #include "actors/shard.h"
+#include "actors/task_list.h"
 #include "core/metrics.h"
 #include "core/thread.h"
 #include "rules/run.h"
 
 enum { PS_BATCHES_IN_FLIGHT_MAX = 2 };
-
-struct ps_task_list {
-    struct ps_shard_task *first, **tail;
-};
 
 struct ps_tenant_lua {
     struct ps_uuid tenant;
@@ -41,9 +39,11 @@ struct ps_shard {
     struct ps_timer_wheel timers;
     struct ps_directory directory;
     struct ps_series_table series;
-    struct ps_actor *run_first, **run_tail;
-    struct ps_task_list flush, deferred, stalled;
+    struct ps_scheduler scheduler;
+    struct ps_task_list flush, deferred;
+    struct ps_tenant_share *stalled_first, **stalled_tail; /* tenants with sources that wait */
     struct ps_batch *filling, *spare;
+    struct ps_batch *flying[PS_BATCHES_IN_FLIGHT_MAX]; /* handed in, not come back; in order */
     unsigned in_flight;
     unsigned doomed;           /* of these: built on a batch that failed, will fail, too */
     uint32_t failures_seen;    /* failed batches that came back */
@@ -71,7 +71,15 @@ struct ps_shard {
 struct ps_batch *ps_shard_batch(struct ps_shard *shard);
 /** May actors run: is there room for what they will put into the batch? */
 bool ps_shard_can_run(const struct ps_shard *shard);
+/** Queue it for what it has to do, if it has; fine if it is queued. */
 void ps_shard_make_runnable(struct ps_shard *shard, struct ps_actor *actor);
+/** May more messages of the tenant wait in mailboxes? */
+bool ps_shard_has_mailbox_room(const struct ps_shard *shard, const struct ps_tenant_share *share);
+/** The same, and commits do not lag behind. */
+bool ps_shard_has_room(const struct ps_shard *shard, const struct ps_tenant_share *share);
+/** Run the task once, when the tenant may have room again. */
+void ps_shard_stall(struct ps_shard *shard, struct ps_tenant_share *share,
+                    struct ps_shard_task *task);
 /** The actor of an entity, created if it is not in memory; NULL if memory is short. */
 struct ps_actor *ps_shard_actor(struct ps_shard *shard, const struct ps_uuid *tenant,
                                 const struct ps_entity_id *entity);

@@ -1,8 +1,42 @@
 #include "actors/subscribers.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "actors/shard_state.h"
+
+struct ps_update *ps_update_create(const struct ps_entity_id *entity, enum ps_update_kind kind,
+                                   enum ps_attribute_scope scope, int64_t ts_ms,
+                                   const struct ps_kv *kvs, size_t count)
+{
+    size_t text_len = 0;
+    for (size_t i = 0; i < count; i++)
+        text_len +=
+            kvs[i].key_len + (kvs[i].value.type >= PS_VALUE_STRING ? (size_t)kvs[i].value.len : 0);
+    struct ps_update *update = malloc(sizeof *update + count * sizeof *kvs + text_len);
+    if (!update)
+        return NULL;
+    struct ps_kv *copies = (struct ps_kv *)(update + 1);
+    char *text = (char *)(copies + count);
+    for (size_t i = 0; i < count; i++) {
+        copies[i] = kvs[i];
+        copies[i].key = memcpy(text, kvs[i].key, kvs[i].key_len);
+        text += kvs[i].key_len;
+        if (kvs[i].value.type < PS_VALUE_STRING)
+            continue;
+        if (kvs[i].value.len)
+            memcpy(text, kvs[i].value.text, kvs[i].value.len);
+        copies[i].value.text = text;
+        text += kvs[i].value.len;
+    }
+    *update = (struct ps_update){ .entity = *entity,
+                                  .kind = kind,
+                                  .scope = scope,
+                                  .ts_ms = ts_ms,
+                                  .kv_count = (uint32_t)count,
+                                  .kvs = copies };
+    return update;
+}
 
 void ps_update_done(struct ps_update_hub *hub, struct ps_update *update)
 {

@@ -14,7 +14,7 @@
 
 enum ps_update_kind {
     PS_UPDATE_TELEMETRY,
-    PS_UPDATE_TELEMETRY_DELETED,
+    PS_UPDATE_TELEMETRY_DELETED, /* the latest values of these keys; PS_VALUE_NULL */
     PS_UPDATE_ATTRIBUTES,
     PS_UPDATE_ATTRIBUTES_DELETED, /* values are PS_VALUE_NULL */
 };
@@ -29,6 +29,11 @@ struct ps_update {
     uint32_t kv_count;
     const struct ps_kv *kvs; /* in this block */
 };
+
+/** A copy of everything, in one block; NULL if memory is short. Telemetry ignores the scope. */
+struct ps_update *ps_update_create(const struct ps_entity_id *entity, enum ps_update_kind kind,
+                                   enum ps_attribute_scope scope, int64_t ts_ms,
+                                   const struct ps_kv *kvs, size_t count);
 
 /* Where updates go: one hub per watching thread. */
 struct ps_update_hub {

@@ -35,6 +35,18 @@ static enum ps_status take_ready_file(struct ps_cli_options *options, const char
     return take_once(&options->ready_file, "--ready-file", value, why);
 }
 
+static enum ps_status take_to(struct ps_cli_options *options, const char *value,
+                              struct ps_text *why)
+{
+    return take_once(&options->to, "--to", value, why);
+}
+
+static enum ps_status take_from(struct ps_cli_options *options, const char *value,
+                                struct ps_text *why)
+{
+    return take_once(&options->from, "--from", value, why);
+}
+
 static enum ps_status take_set(struct ps_cli_options *options, const char *value,
                                struct ps_text *why)
 {
@@ -77,6 +89,14 @@ static enum ps_status take_print(struct ps_cli_options *options, const char *val
     return PS_OK;
 }
 
+static enum ps_status take_rebuild(struct ps_cli_options *options, const char *value,
+                                   struct ps_text *why)
+{
+    (void)value, (void)why;
+    options->rebuild = true;
+    return PS_OK;
+}
+
 static enum ps_status take_help(struct ps_cli_options *options, const char *value,
                                 struct ps_text *why)
 {
@@ -87,24 +107,28 @@ static enum ps_status take_help(struct ps_cli_options *options, const char *valu
 
 static const struct option {
     const char *name;
-    bool has_value, in_run, in_check_config;
+    bool has_value;
+    unsigned commands; /* bits of enum ps_cli_command */
     take_fn *take;
 } known_options[] = {
-    { "--config", true, true, true, take_config },
-    { "--data", true, true, true, take_data },
-    { "--set", true, true, true, take_set },
-    { "--demo", false, true, false, take_demo },
-    { "--ready-file", true, true, false, take_ready_file },
-    { "--print", false, false, true, take_print },
-    { "--help", false, true, true, take_help },
+    { "--config", true, PS_CLI_ALL, take_config },
+    { "--data", true, PS_CLI_ALL, take_data },
+    { "--set", true, PS_CLI_ALL, take_set },
+    { "--demo", false, PS_CLI_RUN, take_demo },
+    { "--ready-file", true, PS_CLI_RUN, take_ready_file },
+    { "--print", false, PS_CLI_CHECK_CONFIG, take_print },
+    { "--to", true, PS_CLI_BACKUP, take_to },
+    { "--from", true, PS_CLI_RESTORE, take_from },
+    { "--rebuild", false, PS_CLI_FSCK, take_rebuild },
+    { "--help", false, PS_CLI_ALL, take_help },
 };
 
 static const struct option *find_option(enum ps_cli_command command, const char *word, size_t len)
 {
     for (size_t i = 0; i < sizeof known_options / sizeof *known_options; i++) {
         const struct option *option = &known_options[i];
-        bool fits = command == PS_CLI_RUN ? option->in_run : option->in_check_config;
-        if (fits && strlen(option->name) == len && memcmp(option->name, word, len) == 0)
+        if ((option->commands & command) && strlen(option->name) == len &&
+            memcmp(option->name, word, len) == 0)
             return option;
     }
     return NULL;

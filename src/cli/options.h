@@ -1,9 +1,11 @@
-/* options: the command line that `run` and `check-config` share.
+/* options: the command line that the sub-commands share.
  *
- *     --config FILE  --data DIR  --set section.key=value (any number)
- *     --demo  --ready-file FILE          run only
- *     --print                            check-config only
- *     --help
+ *     --config FILE  --data DIR  --set section.key=value (any number)  --help
+ *     --demo  --ready-file FILE          run
+ *     --print                            check-config
+ *     --to DIR                           backup
+ *     --from DIR                         restore
+ *     --rebuild                          fsck
  *
  * "--name=value" is accepted beside "--name value". --data DIR is --set storage.dir=DIR. */
 #ifndef PS_CLI_OPTIONS_H
@@ -18,12 +20,22 @@
 
 enum { PS_CLI_SETS_MAX = 256 };
 
-enum ps_cli_command { PS_CLI_RUN, PS_CLI_CHECK_CONFIG };
+/* Bits: an option says of which commands it is. */
+enum ps_cli_command {
+    PS_CLI_RUN = 1,
+    PS_CLI_CHECK_CONFIG = 2,
+    PS_CLI_BACKUP = 4,
+    PS_CLI_RESTORE = 8,
+    PS_CLI_FSCK = 16,
+    PS_CLI_RETENTION = 32,
+    PS_CLI_ALL = 63,
+};
 
 struct ps_cli_options {
     const char *config_file; /* NULL: none */
     const char *ready_file;  /* NULL: none */
-    bool demo, print, help;
+    const char *to, *from;   /* NULL: none */
+    bool demo, print, rebuild, help;
     const char *sets[PS_CLI_SETS_MAX]; /* in order; argv's text, or in `data_set` */
     size_t set_count;
     char data_set[PS_CONFIG_TEXT_SIZE + 16];

@@ -11,7 +11,6 @@
 #include <stdint.h>
 
 #include "core/entity/attribute_scope.h"
-#include "core/entity/attribute_scope.h"
 #include "core/msg.h"
 #include "core/status.h"
 #include "core/text.h"
@@ -21,7 +20,7 @@ struct ps_lua;
 
 struct ps_save_telemetry {
     int64_t ts_ms;
-    int64_t ttl_s; /* 0 = the tenant's default */
+    uint32_t ttl_s; /* 0 = the default of its entity; at most PS_TTL_S_MAX */
     const struct ps_kv *kvs;
     uint32_t kv_count;
     bool keep_history, keep_latest, tell_subscribers; /* processingSettings; usually all */

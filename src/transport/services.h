@@ -7,11 +7,13 @@
 struct ps_actors;
 struct ps_chains;
 struct ps_config;
+struct ps_disk_budget;
 struct ps_identity_cache;
 struct ps_metrics;
 struct ps_reader_pool;
 struct ps_script_cache;
 struct ps_session_registry;
+struct ps_store;
 struct ps_writer;
 
 struct ps_services {
@@ -24,7 +26,9 @@ struct ps_services {
     struct ps_session_registry *sessions; /* revoked tokens */
     struct ps_chains *chains;
     struct ps_script_cache *scripts;
-    const char *jwt_key; /* the installation's signing key */
+    struct ps_store *store;      /* sealed history; NULL: there is none */
+    struct ps_disk_budget *disk; /* NULL: nobody watches the disk */
+    const char *jwt_key;         /* the installation's signing key */
     unsigned jwt_key_len;
 };
 

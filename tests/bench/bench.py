@@ -3,8 +3,8 @@
 
     tests/bench/bench.py [--quick] [--rounds N] [--json FILE] [--no-build] [SECTION ...]
 
-Sections: mqtt sync idle start http coap ws micro; without any, all. Builds the release preset (with
-tests) and needs Debian's mosquitto and nginx-light. The rivals alternate, A B A B, and medians are
+Sections: mqtt sync idle start http coap ws micro history; without any, all. Builds the release preset
+(with tests) and needs Debian's mosquitto and nginx-light, and for history's rival postgresql-15. The rivals alternate, A B A B, and medians are
 shown with the smallest and largest value: on a shared machine less than 15 % is no verdict.
 Traffic stays on the loopback interface. With --no-build, $PS_BUILD
 may name another build directory.
@@ -34,6 +34,7 @@ TOOLS = BUILD / "tests/bench"
 os.environ.setdefault("PS_SERVER", str(BUILD / "src/pacificsoft"))
 sys.path.insert(0, str(ROOT / "tests"))
 
+import history  # noqa: E402
 from support import mqtt, wait  # noqa: E402
 from support.rest import Rest  # noqa: E402
 from support.server import Server  # noqa: E402
@@ -184,10 +185,10 @@ def set_filter_chain(rest, script="return msg.temperature > 20"):
 
 
 @contextlib.contextmanager
-def our_server(devices, sync_delay_us=0):
+def our_server(devices, sync_delay_us=0, settings=()):
     """Ours with the chain of the goals and this many devices, whose tokens are USERS and six
     digits."""
-    server = Server()
+    server = Server(*settings)
     if sync_delay_us:
         os.environ.update(LD_PRELOAD=str(TOOLS / "libdelay_sync.so"),
                           DELAY_SYNC_US=str(sync_delay_us))
@@ -243,9 +244,9 @@ def all_stored(server):
     assert stored >= sum(counts), f"{sum(counts)} messages were answered, {stored} points stored"
 
 
-def mqtt_load(port, pid, users, connections, window, seconds):
+def mqtt_load(port, pid, users, connections, window, seconds, *words):
     return tool("mqtt_load", "--port", port, "--pid", pid, "--users", users, "--connections",
-                connections, "--window", window, "--seconds", seconds, "--warmup", 0.5)
+                connections, "--window", window, "--seconds", seconds, "--warmup", 0.5, *words)
 
 
 def bench_mqtt(options):
@@ -454,8 +455,13 @@ def bench_micro(_options):
         subprocess.run([str(TOOLS / name)], check=True, timeout=300)
 
 
+def bench_history(options):
+    history.run(options, sys.modules[__name__])
+
+
 SECTIONS = {"mqtt": bench_mqtt, "sync": bench_sync, "idle": bench_idle, "start": bench_start,
-            "http": bench_http, "coap": bench_coap, "ws": bench_ws, "micro": bench_micro}
+            "http": bench_http, "coap": bench_coap, "ws": bench_ws, "micro": bench_micro,
+            "history": bench_history}
 
 
 def build():

@@ -55,7 +55,7 @@ static void blob_fill(struct bench *b, int points)
     for (int i = 0; i < points; i++) {
         uint32_t series = (uint32_t)(b->message * POINTS_PER_MESSAGE % SERIES) + 1;
         ps_journal_put(&encoder, series + (uint32_t)(i % POINTS_PER_MESSAGE),
-                       1700000000000 + b->message / 1000, &values[i % POINTS_PER_MESSAGE]);
+                       1700000000000 + b->message / 1000, &values[i % POINTS_PER_MESSAGE], 0);
         b->message += i % POINTS_PER_MESSAGE == POINTS_PER_MESSAGE - 1;
     }
     ps_journal_finish(&encoder);

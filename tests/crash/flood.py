@@ -37,10 +37,21 @@ class Readings:
         """(counter, payload)"""
         counter = self.stretch.send()
         values = ledger.values(self.stretch.device, counter)
-        return counter, json.dumps({"ts": ledger.BASE_MS + counter, "values": values})
+        return counter, json.dumps({"ts": self.stretch.ts_of(counter), "values": values})
 
     def ack(self, counter):
         self.stretch.acked.add(counter)
+
+
+class FleetingReadings(Readings):
+    """Telemetry that lives LIFE_MS; the rule chain makes a time to live of the key `ttl`."""
+
+    LIFE_MS = 2500
+
+    def next(self):
+        counter, ttl_s = self.stretch.send_until(int(time.time() * 1000) + self.LIFE_MS)
+        values = {**ledger.values(self.stretch.device, counter), "ttl": ttl_s}
+        return counter, json.dumps({"ts": self.stretch.ts_of(counter), "values": values})
 
 
 class Attributes:

@@ -2,9 +2,11 @@
 
 Each round floods the server over MQTT (raw and pipelined, and with a real client library) and HTTP,
 kills it with SIGKILL at a random instant, starts it again on the same data directory and reads
-everything back over REST. See ledger for what must agree. Variations by round:
+everything back over REST. See ledger for what must agree. Meanwhile the server seals its journal
+five times a second or at its smallest bound, into files of a day each, merges, and drops files whose
+points are expired. Variations by round:
 
-    every second    a transform.script in the rule chain
+    every second    a transform.script in the rule chain, and a device whose points live for seconds
     every third     syncs take 2 ms longer, so that more kills hit a commit in progress
     every fifth     the server is killed once more while it starts
 
@@ -12,7 +14,7 @@ At the end everything ever sent is read once more, after one more kill and after
 SQLite checks its files. A SIGKILL leaves the page cache alone: this proves the order of commit and
 acknowledgement and the recovery, not that the disk keeps what was synced.
 
-    kill9.py [--kills N] [--seed S] [--longest SECONDS] [--lie]
+    kill9.py [--full] [--kills N] [--seed S] [--longest SECONDS] [--lie]
 
 --lie acknowledges one counter that was never sent: the run must then fail, which test_kill9 checks.
 """
@@ -31,16 +33,22 @@ import urllib.parse
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import ledger
-from flood import Attributes, Flood, HttpDevice, PahoDevice, Pipeliner, Readings
+from flood import (Attributes, FleetingReadings, Flood, HttpDevice, PahoDevice, Pipeliner,
+                   Readings)
 from support.server import SANITIZER, Server
 
 PIPELINERS = 4
-PAGE = 20000       # counters per query
+PAGE = 80000       # counters per query and day
 GAP = 1000         # counters left out between two rounds, where nothing may be found
 SYNC_DELAY_US = 2000
 SAVED_CHAIN = [("filter.msg_type_switch", {}), ("action.save_timeseries", {}),
                ("action.save_attributes", {"scope": "CLIENT_SCOPE"})]
+SETTINGS = ("telemetry.range=day", "telemetry.journal_bytes_max=65536",
+            "telemetry.seal_interval_ms=200")
+KILLS, KILLS_FULL = 40, 200
 TRANSFORM = ("transform.script", {"script": "msg.doubled = msg.counter * 2\n"
+                                            "if msg.ttl then metadata.TTL = "
+                                            "string.format('%d', msg.ttl); msg.ttl = nil end\n"
                                             "return { msg = msg, metadata = metadata, "
                                             "msgType = msgType }"})
 
@@ -56,11 +64,13 @@ class Device:
         self.number, self.id, self.token = number, made.id, made.token
         self.stretches, self.slots = [], ledger.Slots(number)
 
-    def stretch(self, transformed):
+    def stretch(self, transformed, fleeting=False):
         """A new stretch, some way after the last."""
         first = self.stretches[-1].end + GAP if self.stretches else GAP
-        self.stretches.append(ledger.Stretch(self.number, first, transformed))
-        return self.stretches[-1]
+        new = (ledger.FleetingStretch(self.number, first, transformed, len(self.stretches))
+               if fleeting else ledger.Stretch(self.number, first, transformed))
+        self.stretches.append(new)
+        return new
 
 
 class CrashedServer(Server):
@@ -97,7 +107,8 @@ class CrashTest:
         self.options, self.random = options, random.Random(options.seed)
         self.problems = ledger.Problems()
         self.kills = self.sent = self.acked = self.found = 0
-        self.server = CrashedServer()
+        self.work = {}
+        self.server = CrashedServer(*SETTINGS)
         self.token, self.root, self.devices = None, None, []
         self.restart_s = []
 
@@ -118,7 +129,7 @@ class CrashTest:
         self.kills += 1
 
     def make_devices(self, rest):
-        count = PIPELINERS + 3  # attributes, paho, HTTP
+        count = PIPELINERS + 4  # attributes, fleeting, paho, HTTP
         self.devices = [Device(number, rest.create_device(f"crash {number}"))
                         for number in range(count)]
         chains = rest.ok("GET", "/api/ruleChains?pageSize=100&page=0").json()["data"]
@@ -161,11 +172,14 @@ class CrashTest:
         self.check([device.stretches[-1] for device in self.devices if device.stretches], rest)
 
     def flood(self, transformed):
-        *raw, attributes, paho_device, http_device = self.devices
+        *raw, attributes, fleeting, paho_device, http_device = self.devices
         mqtt_port, http_port = self.server.mqtt_port, self.server.http_port
         pipeliners = [Pipeliner(mqtt_port, device.token, Readings(device.stretch(transformed)))
                       for device in raw]
         pipeliners.append(Pipeliner(mqtt_port, attributes.token, Attributes(attributes.slots)))
+        if transformed:
+            stretch = fleeting.stretch(transformed, fleeting=True)
+            pipeliners.append(Pipeliner(mqtt_port, fleeting.token, FleetingReadings(stretch)))
         others = [PahoDevice(mqtt_port, paho_device.token,
                              Readings(paho_device.stretch(transformed))),
                   HttpDevice(http_port, http_device.token,
@@ -191,16 +205,18 @@ class CrashTest:
         """{key: [(ts, value)]} of a stretch and half the gaps on both sides."""
         device, result = self.devices[stretch.device], {}
         end = stretch.end + GAP // 2
+        begin_ms = time.time() * 1000
         for first in range(stretch.first - GAP // 2, end, PAGE):
-            query = urllib.parse.urlencode({
-                "keys": ",".join(ledger.KEYS + (ledger.DOUBLED,)), "agg": "NONE",
-                "useStrictDataTypes": "true", "orderBy": "ASC", "limit": 2 * PAGE,
-                "startTs": ledger.BASE_MS + first,
-                "endTs": ledger.BASE_MS + min(first + PAGE, end)})
-            path = f"/api/plugins/telemetry/DEVICE/{device.id}/values/timeseries?{query}"
-            for key, points in rest.ok("GET", path).json().items():
-                result.setdefault(key, []).extend((point["ts"], point["value"])
-                                                  for point in points)
+            for start_ms, end_ms in stretch.spans(first, min(first + PAGE, end)):
+                query = urllib.parse.urlencode({
+                    "keys": ",".join(ledger.KEYS + (ledger.DOUBLED,)), "agg": "NONE",
+                    "useStrictDataTypes": "true", "orderBy": "ASC", "limit": 2 * PAGE,
+                    "startTs": start_ms, "endTs": end_ms})
+                path = f"/api/plugins/telemetry/DEVICE/{device.id}/values/timeseries?{query}"
+                for key, points in rest.ok("GET", path).json().items():
+                    result.setdefault(key, []).extend((point["ts"], point["value"])
+                                                      for point in points)
+        stretch.asked_ms = (begin_ms, time.time() * 1000)
         return result
 
     # ---- the whole ----
@@ -213,12 +229,16 @@ class CrashTest:
                 self.count()
                 print(f"{self.kills} kills: {self.acked} acknowledged", flush=True)
         self.kill()
-        check_database(self.server.data, self.problems)
+        check_databases(self.server.data, self.problems)
         self.check_all(self.start())
         self.server.stop()
-        check_database(self.server.data, self.problems)
+        check_databases(self.server.data, self.problems)
+        self.work = work_done(self.server.data)
         self.check_all(self.start())
         self.server.stop()
+        idle = [name for name, count in self.work.items() if count == 0]
+        if idle and self.options.kills >= KILLS:
+            self.problems.add("idle", f"nothing was {', '.join(idle)} meanwhile")
 
     def check_all(self, rest):
         self.found = self.check([stretch for device in self.devices
@@ -237,18 +257,24 @@ class CrashTest:
               f"lost={lost} attributes={sum(device.slots.next for device in self.devices)} "
               f"start_median_s={starts[len(starts) // 2]:.3f} start_max_s={starts[-1]:.3f} "
               f"seed={self.options.seed}")
+        print(" ".join(f"{name}={count}" for name, count in self.work.items()))
         for text in self.problems.told:
             print(f"  {text}")
         if self.problems:
             print(f"  in all: {dict(self.problems.counts)}")
 
 
-def check_database(data, problems):
-    """PRAGMA integrity_check of copies: the originals keep their log for the server."""
-    with tempfile.TemporaryDirectory(prefix="pacificsoft-crash-") as copy:
-        for path in data.glob("*.db*"):
-            (pathlib.Path(copy) / path.name).write_bytes(path.read_bytes())
-        databases = sorted(pathlib.Path(copy).glob("*.db"))
+def copies(data, folder):
+    """Copies of all databases: the originals keep their log for the server."""
+    for path in [*data.glob("*.db*"), *data.glob("telemetry/*.db*")]:
+        (folder / path.name).write_bytes(path.read_bytes())
+    return sorted(folder.glob("*.db"))
+
+
+def check_databases(data, problems):
+    """PRAGMA integrity_check."""
+    with tempfile.TemporaryDirectory(prefix="pacificsoft-crash-") as folder:
+        databases = copies(data, pathlib.Path(folder))
         if not databases:
             problems.add("database", f"no database in {data}")
         for path in databases:
@@ -257,16 +283,33 @@ def check_database(data, problems):
             database.close()
             if answer != [("ok",)]:
                 problems.add("database", f"{path.name}: {answer[:5]}")
+        for path in data.glob("telemetry/*.damaged*"):
+            problems.add("database", f"{path.name} was set aside")
+
+
+def work_done(data):
+    """{what: how much} of what went on beside the flood, as the manifest tells it."""
+    with tempfile.TemporaryDirectory(prefix="pacificsoft-crash-") as folder:
+        copies(data, pathlib.Path(folder))
+        database = sqlite3.connect(pathlib.Path(folder) / "pacificsoft.db")
+        state = dict(database.execute("SELECT key, value FROM telemetry_state"))
+        files = database.execute("SELECT count(*) FROM telemetry_file").fetchone()[0]
+        levels = database.execute("SELECT coalesce(max(level), 0) FROM telemetry_run").fetchone()[0]
+        database.close()
+    return {"sealed": state.get("sealed_seq", 0), "merged": levels,
+            "dropped": state.get("next_file", 1) - 1 - files}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    full = os.environ.get("PS_CRASH_FULL")
-    parser.add_argument("--kills", type=int, default=200 if full else 50)
+    parser.add_argument("--full", action="store_true", default="PS_CRASH_FULL" in os.environ,
+                        help=f"{KILLS_FULL} kills")
+    parser.add_argument("--kills", type=int)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--longest", type=float, default=0.6, help="longest flood, seconds")
     parser.add_argument("--lie", action="store_true")
     options = parser.parse_args()
+    options.kills = options.kills or (KILLS_FULL if options.full else KILLS)
     print(f"seed={options.seed}", flush=True)
     test, failed = CrashTest(options), None
     try:

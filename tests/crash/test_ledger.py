@@ -2,7 +2,7 @@
 
 import unittest
 
-from ledger import BASE_MS, Problems, Slots, Stretch, expected
+from ledger import FleetingStretch, Problems, Slots, Stretch, expected, ts_of
 
 
 def rows_of(counters, device=3, transformed=False):
@@ -10,7 +10,7 @@ def rows_of(counters, device=3, transformed=False):
     found = {}
     for counter in counters:
         for key, value in expected(device, counter, transformed).items():
-            found.setdefault(key, []).append((BASE_MS + counter, value))
+            found.setdefault(key, []).append((ts_of(counter), value))
     return found
 
 
@@ -55,7 +55,7 @@ class StretchCheck(unittest.TestCase):
 
     def test_a_wrong_value_is_seen(self):
         found = rows_of([100])
-        found["check"] = [(BASE_MS + 100, 1)]
+        found["check"] = [(ts_of(100), 1)]
         self.assertEqual({"wrong": 1}, self.check(stretch_of(1, {100}), found))
 
     def test_a_message_that_is_half_there_is_seen_even_unacknowledged(self):
@@ -65,6 +65,61 @@ class StretchCheck(unittest.TestCase):
 
     def test_a_counter_that_was_never_sent_is_a_phantom(self):
         self.assertEqual({"phantom": 1}, self.check(stretch_of(1, {100}), rows_of([100, 101])))
+
+
+    def test_a_counter_on_another_day_is_a_phantom(self):
+        found = rows_of([100])
+        found["check"] = [(ts_of(101) - 1, value) for _, value in found["check"]]
+        self.assertEqual({"phantom": 1}, self.check(stretch_of(1, {100}), found))
+
+    def test_a_stretch_is_found_in_its_spans_and_nowhere_else(self):
+        spans = stretch_of(40, ()).spans(100, 140)
+        for counter in range(90, 150):
+            hits = sum(start <= ts_of(counter) < end for start, end in spans)
+            self.assertEqual(1 if 100 <= counter < 140 else 0, hits)
+
+
+class FleetingCheck(unittest.TestCase):
+
+    NOW_MS = 1_800_000_000_000
+
+    def setUp(self):
+        self.stretch = FleetingStretch(3, 100, False)
+        for _ in range(3):  # they expire at the end of the second before this
+            self.stretch.acked.add(self.stretch.send_until(self.NOW_MS)[0])
+
+    def check(self, counters, asked_ms):
+        problems, found = Problems(), {}
+        for counter in counters:
+            for key, value in expected(3, counter, False).items():
+                found.setdefault(key, []).append((self.stretch.ts_of(counter), value))
+        self.stretch.asked_ms = asked_ms
+        self.stretch.check(found, problems)
+        return dict(problems.counts)
+
+    def test_before_they_expire_all_must_be_there(self):
+        asked = (self.NOW_MS - 3000, self.NOW_MS - 2000)
+        self.assertEqual({}, self.check([100, 101, 102], asked))
+        self.assertEqual({"lost": 1}, self.check([100, 101], asked))
+
+    def test_while_they_expire_they_may_be_there(self):
+        asked = (self.NOW_MS - 2000, self.NOW_MS)
+        self.assertEqual({}, self.check([100, 101, 102], asked))
+        self.assertEqual({}, self.check([], asked))
+
+    def test_only_while_they_expire_they_may_be_half_there(self):
+        for asked_ms, want in (((self.NOW_MS - 3000, self.NOW_MS - 2000), {"half": 3}),
+                               ((self.NOW_MS - 2000, self.NOW_MS), {})):
+            problems = Problems()
+            self.stretch.asked_ms = asked_ms
+            self.stretch.check({"counter": [(self.stretch.ts_of(counter), counter)
+                                            for counter in (100, 101, 102)]}, problems)
+            self.assertEqual(want, dict(problems.counts))
+
+    def test_what_is_expired_must_not_be_shown(self):
+        asked = (self.NOW_MS, self.NOW_MS)
+        self.assertEqual({}, self.check([], asked))
+        self.assertEqual({"expired": 2}, self.check([100, 102], asked))
 
 
 class SlotsCheck(unittest.TestCase):

@@ -19,11 +19,16 @@ struct ps_stmt;
 enum ps_db_mode {
     PS_DB_WRITER, /* the one write connection: WAL, synchronous=FULL, wal_autocheckpoint=0 */
     PS_DB_READER, /* read only */
+    /* Files of telemetry (core/telemetry/run_file.h). Their handles tell damage apart: where the
+     * database is malformed, or none at all, all calls return PS_EPROTO instead of PS_ESTORE. */
+    PS_DB_RANGE_WRITER, /* as the writer, larger pages, free pages can be given back */
+    PS_DB_RANGE_READER, /* changes nothing, but may copy and remove a log that is left over */
 };
 
 /**
  * Open <path>. The writer creates the file if it is missing; migrations are migrations.h's.
- * Returns: PS_OK, PS_ESTORE (`why` holds the library's text), PS_ENOMEM.
+ * Returns: PS_OK, PS_ESTORE (`why` holds the library's text), PS_ENOMEM; of range files also
+ *          PS_ENOTFOUND (a reader's file does not exist), PS_EPROTO.
  */
 struct ps_text;
 PS_MUST_CHECK
@@ -103,5 +108,19 @@ void ps_db_settle(struct ps_db *db);
  *  copied. Not inside a transaction. */
 PS_MUST_CHECK
 enum ps_status ps_db_checkpoint(struct ps_db *db, int *log_frames, int *left);
+/** The same, and then cut the log file to nothing if no reader is in the way; never waits. */
+PS_MUST_CHECK
+enum ps_status ps_db_checkpoint_truncate(struct ps_db *db);
+
+/** Whether there is a file of that name, as the library's file system sees it; an empty one is
+ *  none. */
+bool ps_db_exists(const char *path);
+/**
+ * Remove a database that nobody has open: the file, its log and the log's index, and make that
+ * durable. What is not there is fine. Goes through the library's file system, as all else does.
+ * Returns: PS_OK; PS_ESTORE something is left
+ */
+PS_MUST_CHECK
+enum ps_status ps_db_remove(const char *path);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "core/buf.h"
 #include "core/clock.h"
+#include "core/log.h"
 
 static enum ps_status select_int(struct ps_db *db, const char *sql, int64_t *out)
 {
@@ -147,7 +148,9 @@ enum ps_status ps_migrations_apply(struct ps_db *db, const char *path,
         return PS_OK;
     if (version > 0) {
         st = write_snapshot(db, path, version);
-        if (st != PS_OK)
+        if (st == PS_EFULL) /* to serve is worth more than the way back to the older program */
+            ps_log_event(PS_LOG_WARN, "storage", "no_room_for_snapshot", "file", path);
+        else if (st != PS_OK)
             return explain(why, db, path, "cannot copy it before the migration", st);
     }
     st = ps_db_begin(db);

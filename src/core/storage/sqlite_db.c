@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <locale.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <wctype.h>
 
@@ -29,6 +30,9 @@ enum {
  * the same pages. */
 #define WRITER_CACHE_KIB "4096"
 #define READER_CACHE_KIB "256"
+/* Of range files: bodies of 8 to 16 KB span few pages, and are read once. */
+#define RANGE_PAGE_BYTES "8192"
+#define RANGE_READER_CACHE_KIB "512"
 
 struct ps_stmt {
     struct ps_stmt *next; /* in its bucket */
@@ -43,7 +47,8 @@ struct ps_db {
     sqlite3 *handle;
     locale_t locale; /* for lower() beyond ASCII; 0 if the system has none */
     uint64_t tick;
-    int log_frames; /* as the last commit left it */
+    int log_frames;    /* as the last commit left it */
+    bool tells_damage; /* PS_EPROTO for what cannot be a database */
     size_t statement_count;
     struct ps_stmt *buckets[BUCKETS];
     struct ps_text error;
@@ -82,6 +87,11 @@ static enum ps_status status_of(sqlite3 *handle, int rc)
     case SQLITE_FULL:
         return PS_EFULL;
     case SQLITE_IOERR:
+        /* the shared index of the log could not grow: it keeps no number, there is one reason */
+        if (rc == SQLITE_IOERR_SHMSIZE)
+            return PS_EFULL;
+        return is_space_problem(last_errno(handle)) ? PS_EFULL : PS_ESTORE;
+    case SQLITE_CANTOPEN:
         return is_space_problem(last_errno(handle)) ? PS_EFULL : PS_ESTORE;
     case SQLITE_NOMEM:
         return PS_ENOMEM;
@@ -95,6 +105,8 @@ static enum ps_status status_of(sqlite3 *handle, int rc)
 static enum ps_status failed(struct ps_db *db, int rc)
 {
     ps_text_set(&db->error, "%s", sqlite3_errmsg(db->handle));
+    if (db->tells_damage && ((rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB))
+        return PS_EPROTO;
     return status_of(db->handle, rc);
 }
 
@@ -184,10 +196,31 @@ static enum ps_status configure_writer(struct ps_db *db)
     return st;
 }
 
+/* The size of pages and what becomes of free ones can only be said before there is a table. */
+static enum ps_status configure_range_file(struct ps_db *db, enum ps_db_mode mode)
+{
+    sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    enum ps_status st;
+    if (mode == PS_DB_RANGE_READER) {
+        st = ps_db_exec(db, "PRAGMA cache_size = -" RANGE_READER_CACHE_KIB ";"
+                            "PRAGMA cell_size_check = ON;"
+                            "PRAGMA wal_autocheckpoint = 0;"
+                            "PRAGMA query_only = ON");
+        return st == PS_OK ? ps_db_exec(db, "SELECT count(*) FROM sqlite_master") : st;
+    }
+    st = ps_db_exec(db, "PRAGMA page_size = " RANGE_PAGE_BYTES ";"
+                        "PRAGMA auto_vacuum = INCREMENTAL;"
+                        "PRAGMA cell_size_check = ON;"
+                        "PRAGMA cache_size = -" WRITER_CACHE_KIB);
+    return st == PS_OK ? configure_writer(db) : st;
+}
+
 static enum ps_status configure(struct ps_db *db, enum ps_db_mode mode)
 {
     sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    if (db->tells_damage)
+        return configure_range_file(db, mode);
     db->locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     int rc = sqlite3_create_function(db->handle, "lower", 1,
                                      SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS, db,
@@ -205,21 +238,46 @@ static enum ps_status configure(struct ps_db *db, enum ps_db_mode mode)
     return ps_db_exec(db, "SELECT count(*) FROM sqlite_master");
 }
 
+/* A reader of a range file opens it for writing and promises to write nothing: only such a handle
+ * takes the log away when it is the last to close, and hundreds of range files may be looked at. */
+static int open_flags(enum ps_db_mode mode)
+{
+    switch (mode) {
+    case PS_DB_READER:
+        return SQLITE_OPEN_READONLY;
+    case PS_DB_RANGE_READER:
+        return SQLITE_OPEN_READWRITE;
+    default:
+        return SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    }
+}
+
+bool ps_db_exists(const char *path)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    int found = 0;
+    return vfs->xAccess(vfs, path, SQLITE_ACCESS_EXISTS, &found) == SQLITE_OK && found;
+}
+
+static bool is_missing(const char *path, enum ps_db_mode mode, int rc)
+{
+    return mode == PS_DB_RANGE_READER && (rc & 0xff) == SQLITE_CANTOPEN && !ps_db_exists(path);
+}
+
 enum ps_status ps_db_open(const char *path, enum ps_db_mode mode, struct ps_db **out,
                           struct ps_text *why)
 {
     struct ps_db *db = calloc(1, sizeof *db);
     if (!db)
         return PS_ENOMEM;
-    int flags =
-        mode == PS_DB_WRITER ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
-    int rc = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-                             NULL);
+    db->tells_damage = mode == PS_DB_RANGE_WRITER || mode == PS_DB_RANGE_READER;
+    int rc = sqlite3_open_v2(path, &db->handle,
+                             open_flags(mode) | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
     enum ps_status st;
     if (!db->handle)
         st = PS_ENOMEM;
     else if (rc != SQLITE_OK)
-        st = failed(db, rc);
+        st = is_missing(path, mode, rc) ? PS_ENOTFOUND : failed(db, rc);
     else
         st = configure(db, mode);
     if (st != PS_OK) {
@@ -575,4 +633,36 @@ enum ps_status ps_db_checkpoint(struct ps_db *db, int *log_frames, int *left)
     *log_frames = frames;
     *left = frames - copied;
     return PS_OK;
+}
+
+enum ps_status ps_db_checkpoint_truncate(struct ps_db *db)
+{
+    int frames = 0, left = 0;
+    enum ps_status st = ps_db_checkpoint(db, &frames, &left);
+    if (st != PS_OK || left > 0)
+        return st;
+    sqlite3_busy_timeout(db->handle, 0); /* else it would wait for readers */
+    int rc = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+    return rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED
+               ? PS_OK
+               : failed(db, rc);
+}
+
+/* The log goes last: a log without its database is nothing, a database without its log is damaged.
+ */
+enum ps_status ps_db_remove(const char *path)
+{
+    static const char *const suffixes[] = { "", "-shm", "-wal" };
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    enum ps_status st = PS_OK;
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        char name[4096 + 8];
+        if ((size_t)snprintf(name, sizeof name, "%s%s", path, suffixes[i]) >= sizeof name)
+            return PS_ESTORE;
+        int rc = vfs->xDelete(vfs, name, 1);
+        if (rc != SQLITE_OK && rc != SQLITE_IOERR_DELETE_NOENT && ps_db_exists(name))
+            st = PS_ESTORE;
+    }
+    return st;
 }

@@ -8,6 +8,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/metrics.h"
+#include "core/storage/disk_budget.h"
 #include "core/text.h"
 #include "core/thread.h"
 
@@ -22,16 +23,11 @@ struct ps_writer {
     struct ps_db *db;
     struct ps_writer_item *first, *last; /* gathered for the next transaction */
     bool stopping;
-
-    /* keeper: copies the log into the file while commits go on, so that the writer's own
-     * checkpoint between two transactions finds little left to do */
-    struct ps_port keeper_port;
-    struct ps_thread keeper_thread;
-    struct ps_db *keeper_db;
-    struct ps_port_item keeper_wish;
-    _Atomic bool keeper_busy, keeper_done, keeper_stopping;
+    struct ps_writer_tender *tender; /* NULL: nobody */
+    bool tender_asked;               /* to copy the log, and has not said yet that it did */
 
     /* any thread */
+    _Atomic bool log_copied, log_not_copied; /* what the tender said */
     _Atomic uint64_t commits, items, failures, commit_ns_total;
 };
 
@@ -61,10 +57,25 @@ static enum ps_status run_item(struct ps_writer *writer, struct ps_writer_item *
     return st;
 }
 
+/* Near full, points are refused before they touch the disk; what is left is for the others. */
+static bool refuse_points(const struct ps_writer *writer, struct ps_writer_item *items)
+{
+    bool all = true, refuses = ps_disk_budget_refuses(writer->settings.budget);
+    for (struct ps_writer_item *item = items; item; item = item->next) {
+        item->status = refuses && item->points_bytes ? PS_EFULL : PS_OK;
+        all = all && item->status != PS_OK;
+    }
+    return all;
+}
+
 static enum ps_status commit_items(struct ps_writer *writer, struct ps_writer_item *items)
 {
+    if (refuse_points(writer, items))
+        return PS_OK;
     enum ps_status st = ps_db_begin(writer->db);
     for (struct ps_writer_item *item = items; item && st == PS_OK; item = item->next) {
+        if (item->status != PS_OK)
+            continue;
         item->status = run_item(writer, item);
         if (item->status != PS_OK && (!item->needs_savepoint || !ps_db_in_transaction(writer->db)))
             st = item->status; /* half done, or it took the transaction with it: undo everything */
@@ -109,6 +120,16 @@ static size_t count_items(const struct ps_writer_item *items)
     return count;
 }
 
+static void tell_tender(struct ps_writer *writer, const struct ps_writer_item *items)
+{
+    uint64_t bytes = 0;
+    for (; items; items = items->next)
+        bytes += items->status == PS_OK ? items->points_bytes : 0;
+    ps_disk_budget_spend(writer->settings.budget, (int64_t)bytes);
+    if (bytes && writer->tender)
+        writer->tender->points_committed(writer->tender, bytes);
+}
+
 /* Counted and logged first: who is told may look. */
 static void commit_gathered(struct ps_writer *writer)
 {
@@ -116,8 +137,12 @@ static void commit_gathered(struct ps_writer *writer)
     writer->first = writer->last = NULL;
     int64_t started = ps_clock_mono_ns();
     enum ps_status st = commit_items(writer, items);
+    if (st == PS_EFULL)
+        ps_disk_budget_note_full(writer->settings.budget);
     if (st != PS_OK)
         log_failure(writer, st);
+    else
+        tell_tender(writer, items);
     count_commit(writer, st, count_items(items), ps_clock_mono_ns() - started);
     while (items) {
         struct ps_writer_item *item = items;
@@ -126,23 +151,34 @@ static void commit_gathered(struct ps_writer *writer)
     }
 }
 
+static void copy_log(struct ps_writer *writer)
+{
+    int frames, left;
+    if (ps_db_checkpoint(writer->db, &frames, &left) != PS_OK)
+        log_failure(writer, PS_ESTORE);
+    count(writer, PS_METRIC_CHECKPOINTS, 1);
+}
+
 /* The log starts anew only if nothing is left to copy at the moment a transaction begins. Under
- * load the keeper alone never gets there, so it copies nearly all, and the writer the rest. */
+ * load the tender alone never gets there, so it copies nearly all, and the writer the rest. */
 static void tend_log(struct ps_writer *writer)
 {
-    if (atomic_exchange(&writer->keeper_done, false)) {
-        int frames, left;
-        if (ps_db_checkpoint(writer->db, &frames, &left) != PS_OK)
-            log_failure(writer, PS_ESTORE);
-        count(writer, PS_METRIC_CHECKPOINTS, 1);
-        atomic_store(&writer->keeper_busy, false);
+    if (atomic_exchange(&writer->log_copied, false)) {
+        writer->tender_asked = false;
+        copy_log(writer);
         return;
     }
+    if (atomic_exchange(&writer->log_not_copied, false))
+        writer->tender_asked = false;
     uint64_t log_bytes = (uint64_t)ps_db_log_frames(writer->db) * PAGE_BYTES;
-    if (log_bytes < writer->settings.checkpoint_bytes || atomic_load(&writer->keeper_busy))
+    if (log_bytes < writer->settings.checkpoint_bytes || writer->tender_asked)
         return;
-    atomic_store(&writer->keeper_busy, true);
-    ps_port_post(&writer->keeper_port, &writer->keeper_wish);
+    if (!writer->tender) {
+        copy_log(writer);
+        return;
+    }
+    writer->tender_asked = true;
+    writer->tender->log_is_long(writer->tender);
 }
 
 static void writer_main(void *arg)
@@ -158,53 +194,17 @@ static void writer_main(void *arg)
     }
 }
 
-static void keeper_copies(struct ps_port_item *item, void *owner)
-{
-    (void)item;
-    struct ps_writer *writer = owner;
-    int frames, left;
-    if (ps_db_checkpoint(writer->keeper_db, &frames, &left) != PS_OK) {
-        ps_log_event(PS_LOG_WARN, "storage", "checkpoint_failed", "error",
-                     ps_db_error(writer->keeper_db));
-        atomic_store(&writer->keeper_busy, false);
-        return;
-    }
-    atomic_store(&writer->keeper_done, true);
-}
-
-static void keeper_main(void *arg)
-{
-    struct ps_writer *writer = arg;
-    while (!atomic_load(&writer->keeper_stopping))
-        ps_port_wait(&writer->keeper_port, writer, -1);
-}
-
 static void stop_writer(struct ps_port_item *item, void *owner)
 {
     (void)item;
     ((struct ps_writer *)owner)->stopping = true;
 }
 
-static void stop_keeper(struct ps_port_item *item, void *owner)
-{
-    (void)item;
-    atomic_store(&((struct ps_writer *)owner)->keeper_stopping, true);
-}
-
-static void halt_keeper(struct ps_writer *writer)
-{
-    struct ps_port_item halt = { .run = stop_keeper };
-    ps_port_post(&writer->keeper_port, &halt);
-    ps_thread_join(&writer->keeper_thread);
-}
-
 /* Also what was opened only half. */
 static void close_writer(struct ps_writer *writer)
 {
-    ps_db_close(writer->keeper_db);
     ps_db_close(writer->db);
     ps_port_deinit(&writer->port);
-    ps_port_deinit(&writer->keeper_port);
     free(writer);
 }
 
@@ -214,26 +214,15 @@ enum ps_status ps_writer_start(const struct ps_writer_settings *settings, struct
     if (!writer)
         return PS_ENOMEM;
     writer->settings = *settings;
-    writer->keeper_wish.run = keeper_copies;
-    writer->port.fd = writer->keeper_port.fd = -1;
+    writer->port.fd = -1;
     struct ps_text why = { "" };
     enum ps_status st = ps_db_open(settings->path, PS_DB_WRITER, &writer->db, &why);
     if (st == PS_OK)
-        st = ps_db_open(settings->path, PS_DB_WRITER, &writer->keeper_db, &why);
-    if (st == PS_OK)
         st = ps_port_init(&writer->port);
-    if (st == PS_OK)
-        st = ps_port_init(&writer->keeper_port);
-    if (st == PS_OK)
-        st = ps_thread_start(&writer->keeper_thread, PS_THREAD_KEEPER, "keeper", keeper_main,
-                             writer);
-    bool keeper_runs = st == PS_OK;
     if (st == PS_OK)
         st = ps_thread_start(&writer->thread, PS_THREAD_WRITER, "writer", writer_main, writer);
     if (st != PS_OK) {
         ps_log_event(PS_LOG_ERROR, "storage", "writer_not_started", "error", why.data);
-        if (keeper_runs)
-            halt_keeper(writer);
         close_writer(writer);
         return st;
     }
@@ -248,7 +237,6 @@ void ps_writer_stop(struct ps_writer *writer)
     struct ps_port_item stop = { .run = stop_writer };
     ps_port_post(&writer->port, &stop);
     ps_thread_join(&writer->thread);
-    halt_keeper(writer);
     int frames, left;
     if (ps_db_checkpoint(writer->db, &frames, &left) != PS_OK)
         log_failure(writer, PS_ESTORE);
@@ -260,6 +248,13 @@ void ps_writer_submit(struct ps_writer *writer, struct ps_writer_item *item)
     item->port_item.run = gather;
     item->status = PS_OK;
     ps_port_post(&writer->port, &item->port_item);
+}
+
+static void wait_for(sem_t *sem)
+{
+    while (sem_wait(sem) != 0) {
+        /* EINTR */
+    }
 }
 
 struct writer_call {
@@ -293,11 +288,40 @@ enum ps_status ps_writer_call(struct ps_writer *writer,
     };
     sem_init(&call.finished, 0, 0);
     ps_writer_submit(writer, &call.item);
-    while (sem_wait(&call.finished) != 0) {
-        /* EINTR */
-    }
+    wait_for(&call.finished);
     sem_destroy(&call.finished);
     return call.status;
+}
+
+struct tend_change {
+    struct ps_port_item item;
+    struct ps_writer_tender *tender;
+    sem_t finished;
+};
+
+static void take_tender(struct ps_port_item *item, void *owner)
+{
+    struct ps_writer *writer = owner;
+    struct tend_change *change = (struct tend_change *)item;
+    writer->tender = change->tender;
+    writer->tender_asked = false;
+    atomic_store(&writer->log_copied, false);
+    atomic_store(&writer->log_not_copied, false);
+    sem_post(&change->finished);
+}
+
+void ps_writer_tend(struct ps_writer *writer, struct ps_writer_tender *tender)
+{
+    struct tend_change change = { .item = { .run = take_tender }, .tender = tender };
+    sem_init(&change.finished, 0, 0);
+    ps_port_post(&writer->port, &change.item);
+    wait_for(&change.finished);
+    sem_destroy(&change.finished);
+}
+
+void ps_writer_log_copied(struct ps_writer *writer, bool copied)
+{
+    atomic_store(copied ? &writer->log_copied : &writer->log_not_copied, true);
 }
 
 struct ps_writer_stats ps_writer_stats(const struct ps_writer *writer)

@@ -6,7 +6,10 @@
  * port of whoever waits.
  *
  * An item whose run() fails is undone by its savepoint and told so; the others commit. If the
- * commit itself fails, every item of it is told PS_ESTORE or PS_EFULL. */
+ * commit itself fails, every item of it is told PS_ESTORE or PS_EFULL.
+ *
+ * Copying the log into the database file would hold commits up, so somebody else should do it: a
+ * tender. Only the rest that it cannot reach is copied here. Without a tender all of it is. */
 #ifndef PS_CORE_STORAGE_WRITER_H
 #define PS_CORE_STORAGE_WRITER_H
 
@@ -26,17 +29,31 @@ struct ps_writer_item {
     /* Writer thread, after the commit (PS_OK) or failure. The item is its own again. */
     void (*done)(struct ps_writer_item *item, enum ps_status st);
     bool needs_savepoint;  /* run() may fail half way: undo it alone */
+    uint32_t points_bytes; /* telemetry in it: the tender counts them. Set before submit: an item
+                              with points is refused (PS_EFULL, run() not called) near full */
     enum ps_status status; /* of run(), kept between run and done */
     struct ps_writer_item *next;
 };
 
+struct ps_disk_budget;
 struct ps_metrics;
 
 struct ps_writer_settings {
-    const char *path;           /* the database file; must be migrated already */
-    uint64_t checkpoint_bytes;  /* start copying the log into the file beyond this */
-    struct ps_metrics *metrics; /* commits and checkpoints are counted here; NULL: nowhere */
+    const char *path;              /* the database file; must be migrated already */
+    uint64_t checkpoint_bytes;     /* start copying the log into the file beyond this */
+    struct ps_disk_budget *budget; /* says when points are refused; NULL: never */
+    struct ps_metrics *metrics;    /* commits and checkpoints are counted here; NULL: nowhere */
     unsigned metrics_lane;
+};
+
+/* Who looks after what the writer has written. Both are called on the writer's thread, after a
+ * commit; they must not block. */
+struct ps_writer_tender {
+    /* The log is longer than checkpoint_bytes: copy it with a handle of your own, then say so by
+     * ps_writer_log_copied(). Not asked again before that. */
+    void (*log_is_long)(struct ps_writer_tender *tender);
+    /* So many bytes of telemetry are in the journal now that were not. */
+    void (*points_committed)(struct ps_writer_tender *tender, uint64_t bytes);
 };
 
 struct ps_writer_stats {
@@ -62,6 +79,15 @@ void ps_writer_submit(struct ps_writer *writer, struct ps_writer_item *item);
 PS_MUST_CHECK
 enum ps_status ps_writer_call(struct ps_writer *writer,
                               enum ps_status (*change)(struct ps_db *db, void *arg), void *arg);
+
+/**
+ * Make `tender` the one, or (NULL) nobody. The one before is not called any more on return.
+ *
+ * Thread: as ps_writer_call()
+ */
+void ps_writer_tend(struct ps_writer *writer, struct ps_writer_tender *tender);
+/** The log that was long has been copied (or, false, could not be). Thread: the tender's. */
+void ps_writer_log_copied(struct ps_writer *writer, bool copied);
 
 struct ps_writer_stats ps_writer_stats(const struct ps_writer *writer);
 

@@ -1,267 +1,324 @@
 #include "core/telemetry/history.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/telemetry/journal.h"
+#include "core/telemetry/aggregate.h"
+#include "core/telemetry/downsample.h"
+#include "core/telemetry/history_view.h"
 
-enum { SLACK = 1024 }; /* points collected beyond the limit before the rest is cut off */
+#define RECENT_MS (INT64_C(35) * 86400 * 1000)
 
-struct scan {
-    const struct ps_history_query *query;
-    struct ps_series_copy *copies;
-    struct ps_points *found; /* parallel to copies: what the journal has, in order of arrival */
+enum { ATTEMPTS = 5 }; /* a run that was merged away since the snapshot: take another snapshot */
+
+/* ---- pushing ---- */
+
+static enum ps_status push(struct ps_history_cursor *cursor, ps_history_visit *visit, void *arg)
+{
+    const struct ps_point *points;
     size_t count;
-    size_t keep; /* points of a series worth keeping */
+    enum ps_status st;
+    while ((st = ps_history_cursor_next(cursor, &points, &count)) == PS_OK) {
+        st = visit(arg, points, count);
+        if (st != PS_OK)
+            return st == PS_ECLOSED ? PS_OK : st;
+    }
+    return st == PS_ENOTFOUND ? PS_OK : st;
+}
+
+enum ps_status ps_history_scan(struct ps_history *history, const struct ps_series_copy *copy,
+                               const struct ps_history_range *range, ps_history_visit *visit,
+                               void *arg)
+{
+    struct ps_history_view *view;
+    struct ps_history_cursor *cursor;
+    enum ps_status st = ps_history_open(history, copy, 1, range, &view);
+    if (st != PS_OK)
+        return st;
+    st = ps_history_cursor_open(view, 0, &cursor);
+    if (st == PS_OK) {
+        st = push(cursor, visit, arg);
+        ps_history_cursor_close(cursor);
+    }
+    ps_history_close(view);
+    return st;
+}
+
+/* Asked wherever much may be read: whoever asked may have gone. */
+static bool is_abandoned(const struct ps_history_query *query)
+{
+    return query->abandoned && atomic_load_explicit(query->abandoned, memory_order_relaxed);
+}
+
+/* ---- raw points ---- */
+
+struct gathering {
+    struct ps_points *out;
+    size_t limit;
 };
 
-static bool is_raw(const struct ps_history_query *query)
+static enum ps_status gather(void *arg, const struct ps_point *points, size_t count)
 {
-    return query->aggregate == PS_AGG_NONE || query->interval_ms <= 0;
+    struct gathering *gathering = arg;
+    size_t room = gathering->limit - gathering->out->count;
+    enum ps_status st = ps_points_append(gathering->out, points, count < room ? count : room);
+    return st == PS_OK && count >= room ? PS_ECLOSED : st;
 }
 
-/* Order the points, drop what later arrivals replaced, and cut to the best `keep`. */
-static enum ps_status cut(const struct ps_history_query *query, struct ps_points *points,
-                          size_t keep)
+static enum ps_status read_raw(struct ps_history_view *view, size_t index,
+                               const struct ps_history_query *query, struct ps_points *out)
 {
-    enum ps_status st = ps_points_settle(points);
-    if (st != PS_OK || points->count <= keep)
-        return st;
-    if (query->ascending)
-        ps_points_truncate(points, keep);
-    else
-        ps_points_drop_first(points, points->count - keep);
-    return PS_OK;
-}
-
-static enum ps_status collect(struct scan *scan, int64_t seq,
-                              const struct ps_journal_record *record)
-{
-    const struct ps_history_query *query = scan->query;
-    if (record->ts_ms < query->start_ms || record->ts_ms >= query->end_ms)
+    struct gathering gathering = { .out = out,
+                                   .limit = query->limit < PS_HISTORY_POINTS_MAX
+                                                ? query->limit
+                                                : PS_HISTORY_POINTS_MAX };
+    struct ps_history_cursor *cursor;
+    if (!gathering.limit)
         return PS_OK;
-    for (size_t i = 0; i < scan->count; i++) {
-        const struct ps_series_copy *copy = &scan->copies[i];
-        if (copy->id != record->series || seq > copy->journal_up_to)
-            continue;
-        struct ps_points *points = &scan->found[i];
-        enum ps_status st = ps_points_add(points, record->ts_ms, &record->value);
-        if (st != PS_OK || points->count < scan->keep + SLACK)
-            return st;
-        return is_raw(query) ? cut(query, points, scan->keep) : PS_ELIMIT;
-    }
-    return PS_OK;
+    enum ps_status st = ps_history_cursor_open(view, index, &cursor);
+    if (st != PS_OK)
+        return st;
+    st = push(cursor, gather, &gathering);
+    ps_history_cursor_close(cursor);
+    return st;
 }
 
-static enum ps_status scan_blob(struct scan *scan, int64_t seq, const char *blob, size_t len)
+/* ---- buckets ---- */
+
+struct bucketing {
+    struct ps_aggregation aggregation;
+    const struct ps_history_query *query;
+};
+
+static enum ps_status take_chunk(void *arg, const struct ps_chunk_info *chunk)
 {
-    struct ps_journal_decoder decoder;
-    struct ps_journal_record record;
-    enum ps_status st = ps_journal_open(&decoder, blob, len);
-    if (st != PS_OK)
-        return PS_ESTORE;
-    while ((st = ps_journal_next(&decoder, &record)) == PS_OK) {
-        st = collect(scan, seq, &record);
+    struct bucketing *bucketing = arg;
+    if (is_abandoned(bucketing->query))
+        return PS_ECLOSED;
+    return ps_aggregation_add_chunk(&bucketing->aggregation, chunk);
+}
+
+static enum ps_status aggregate(struct ps_history_cursor *cursor, struct bucketing *bucketing)
+{
+    struct ps_aggregation *aggregation = &bucketing->aggregation;
+    const struct ps_point *points;
+    const uint32_t *ttl_s;
+    size_t count;
+    enum ps_status st;
+    while ((st = ps_history_cursor_step(cursor, take_chunk, bucketing, &points, &ttl_s, &count)) ==
+           PS_OK) {
+        st = is_abandoned(bucketing->query) ? PS_ECLOSED
+                                            : ps_aggregation_add(aggregation, points, count);
         if (st != PS_OK)
             return st;
     }
-    return st == PS_ENOTFOUND ? PS_OK : PS_ESTORE;
+    return st == PS_ENOTFOUND ? ps_aggregation_finish(aggregation) : st;
 }
 
-static enum ps_status scan_journal(struct scan *scan, struct ps_db *db, int64_t up_to)
+static enum ps_status read_buckets(struct ps_history_view *view, size_t index,
+                                   const struct ps_history_query *query, struct ps_points *out)
+{
+    struct bucketing bucketing = { .query = query };
+    struct ps_history_cursor *cursor;
+    enum ps_status st =
+        ps_aggregation_init(&bucketing.aggregation, query, PS_HISTORY_BUCKETS_MAX, out);
+    if (st != PS_OK)
+        return st;
+    st = ps_history_cursor_open(view, index, &cursor);
+    if (st == PS_OK) {
+        st = aggregate(cursor, &bucketing);
+        ps_history_cursor_close(cursor);
+    }
+    ps_aggregation_deinit(&bucketing.aggregation);
+    return st;
+}
+
+/* ---- thinned points ---- */
+
+static enum ps_status note_time(void *arg, const struct ps_point *points, size_t count)
+{
+    (void)count;
+    *(int64_t *)arg = points[0].ts_ms;
+    return PS_ECLOSED;
+}
+
+/* The time of the first point in a direction; PS_ENOTFOUND if there is none. */
+static enum ps_status find_end(struct ps_history_view *view, size_t index, bool descending,
+                               int64_t *out)
+{
+    struct ps_history_cursor *cursor;
+    const struct ps_point *points;
+    size_t count;
+    enum ps_status st = ps_history_cursor_open_at(view, index, descending, &cursor);
+    if (st != PS_OK)
+        return st;
+    st = ps_history_cursor_next(cursor, &points, &count);
+    if (st == PS_OK)
+        (void)note_time(out, points, count);
+    ps_history_cursor_close(cursor);
+    return st;
+}
+
+struct thinning {
+    struct ps_thinning thinning;
+    const struct ps_history_query *query;
+};
+
+static enum ps_status thin(void *arg, const struct ps_point *points, size_t count)
+{
+    struct thinning *thinning = arg;
+    return is_abandoned(thinning->query) ? PS_ECLOSED
+                                         : ps_thinning_add(&thinning->thinning, points, count);
+}
+
+static enum ps_status read_thinned(struct ps_history_view *view, size_t index,
+                                   const struct ps_history_query *query, struct ps_points *out)
+{
+    struct thinning thinning = { .query = query };
+    struct ps_history_cursor *cursor;
+    int64_t first_ms, last_ms;
+    enum ps_status st = find_end(view, index, false, &first_ms);
+    if (st == PS_OK)
+        st = find_end(view, index, true, &last_ms);
+    if (st != PS_OK)
+        return st == PS_ENOTFOUND ? PS_OK : st;
+    ps_thinning_init(&thinning.thinning, query->downsample, query->points, first_ms, last_ms);
+    st = ps_history_cursor_open_at(view, index, false, &cursor);
+    if (st == PS_OK) {
+        st = push(cursor, thin, &thinning);
+        ps_history_cursor_close(cursor);
+    }
+    if (st == PS_OK && is_abandoned(query))
+        st = PS_ECLOSED;
+    if (st == PS_OK)
+        st = ps_thinning_finish(&thinning.thinning, out);
+    ps_thinning_deinit(&thinning.thinning);
+    if (st == PS_OK && !query->ascending)
+        ps_points_reverse(out);
+    return st;
+}
+
+/* ---- queries ---- */
+
+static enum ps_status read_one(struct ps_history_view *view, size_t index,
+                               const struct ps_history_query *query, struct ps_points *out)
+{
+    if (!ps_history_query_is_raw(query))
+        return read_buckets(view, index, query, out);
+    if (query->downsample != PS_DOWNSAMPLE_NONE)
+        return read_thinned(view, index, query, out);
+    return read_raw(view, index, query, out);
+}
+
+static enum ps_status read_all(struct ps_history *history, const struct ps_history_query *query,
+                               const struct ps_series_copy *copies, size_t count,
+                               struct ps_points *out)
+{
+    struct ps_history_range range = { .start_ms = query->start_ms,
+                                      .end_ms = query->end_ms,
+                                      .descending =
+                                          ps_history_query_is_raw(query) && !query->ascending };
+    struct ps_history_view *view;
+    enum ps_status st = ps_history_open(history, copies, count, &range, &view);
+    if (st != PS_OK)
+        return st;
+    for (size_t i = 0; i < count && st == PS_OK; i++) {
+        ps_points_truncate(&out[i], 0);
+        st = read_one(view, i, query, &out[i]);
+    }
+    ps_history_close(view);
+    return st;
+}
+
+enum ps_status ps_history_read(struct ps_history *history, const struct ps_history_query *query,
+                               const struct ps_series_copy *copies, size_t count,
+                               struct ps_points *out)
+{
+    enum ps_status st = PS_EBUSY;
+    for (int i = 0; i < ATTEMPTS && st == PS_EBUSY; i++)
+        st = read_all(history, query, copies, count, out);
+    return st;
+}
+
+/* ---- the newest ---- */
+
+static enum ps_status load_floor(struct ps_history *history, uint32_t series,
+                                 struct ps_series_newest *newest)
 {
     struct ps_stmt *stmt;
-    enum ps_status st =
-        ps_db_prepare(db, "SELECT seq, points FROM journal WHERE seq <= ? ORDER BY seq", &stmt);
-    if (st != PS_OK)
-        return st;
-    ps_stmt_bind_int(stmt, 1, up_to);
     bool row;
-    while ((st = ps_stmt_step(stmt, &row)) == PS_OK && row) {
-        size_t len;
-        const char *blob = ps_stmt_bytes(stmt, 1, &len);
-        st = scan_blob(scan, ps_stmt_int(stmt, 0), blob, len);
-        if (st != PS_OK) {
-            ps_stmt_reset(stmt);
-            return st;
-        }
-    }
-    return st;
-}
-
-/* What the head holds arrived later than what it lost: it goes last. */
-static enum ps_status append_head(struct ps_points *points, struct ps_points *head)
-{
-    if (!points->count) {
-        char *key = points->key;
-        free(points->points);
-        *points = *head;
-        points->key = key;
-        *head = (struct ps_points){ 0 };
-        return PS_OK;
-    }
-    for (size_t i = 0; i < head->count; i++) {
-        enum ps_status st = ps_points_add(points, head->points[i].ts_ms, &head->points[i].value);
-        if (st != PS_OK)
-            return st;
-    }
-    return PS_OK;
-}
-
-static enum ps_status finish(const struct ps_history_query *query, struct ps_points *points)
-{
-    enum ps_status st;
-    if (is_raw(query)) {
-        st = cut(query, points, query->limit);
-        if (st == PS_OK && !query->ascending)
-            ps_points_reverse(points);
-        return st;
-    }
-    st = ps_points_settle(points);
+    enum ps_status st =
+        ps_db_prepare(history->db, "SELECT latest_floor_ms FROM series WHERE id = ?", &stmt);
     if (st != PS_OK)
         return st;
-    struct ps_points buckets = { 0 };
-    st = ps_history_aggregate(points, query, &buckets);
-    if (st != PS_OK) {
-        ps_points_deinit(&buckets);
+    ps_stmt_bind_int(stmt, 1, series);
+    st = ps_stmt_step(stmt, &row);
+    if (st != PS_OK || !row)
         return st;
-    }
-    buckets.key = points->key;
-    points->key = NULL;
-    ps_points_deinit(points);
-    *points = buckets;
+    newest->has_floor = !ps_stmt_is_null(stmt, 0);
+    newest->floor_ms = newest->has_floor ? ps_stmt_int(stmt, 0) : 0;
+    ps_stmt_reset(stmt);
     return PS_OK;
 }
 
-enum ps_status ps_history_read(struct ps_db *db, const struct ps_history_query *query,
-                               struct ps_series_copy *copies, size_t count, struct ps_points *out)
+/* The newest point of [first_ms, last_ms], if there is one. */
+static enum ps_status read_newest_of(struct ps_history *history, const struct ps_series_copy *copy,
+                                     int64_t first_ms, int64_t last_ms,
+                                     struct ps_series_newest *newest)
 {
-    struct scan scan = { .query = query,
-                         .copies = copies,
-                         .found = out,
-                         .count = count,
-                         .keep = is_raw(query) && query->limit < PS_HISTORY_POINTS_MAX
-                                     ? query->limit
-                                     : PS_HISTORY_POINTS_MAX };
-    int64_t up_to = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (copies[i].journal_up_to > up_to)
-            up_to = copies[i].journal_up_to;
+    struct ps_history_view *view;
+    struct ps_history_cursor *cursor;
+    const struct ps_point *points;
+    const uint32_t *ttl_s;
+    size_t count;
+    enum ps_status st = ps_history_view_open(history, copy, 1, first_ms, last_ms, true, &view);
+    if (st != PS_OK)
+        return st;
+    st = ps_history_cursor_open(view, 0, &cursor);
+    if (st == PS_OK) {
+        st = ps_history_cursor_step(cursor, NULL, NULL, &points, &ttl_s, &count);
+        if (st == PS_OK) {
+            newest->ttl_s = ttl_s ? ttl_s[0] : 0;
+            st = ps_points_append(&newest->points, points, 1);
+        }
+        ps_history_cursor_close(cursor);
     }
-    enum ps_status st = up_to ? scan_journal(&scan, db, up_to) : PS_OK;
-    for (size_t i = 0; i < count && st == PS_OK; i++) {
-        st = append_head(&out[i], &copies[i].points);
-        if (st == PS_OK)
-            st = finish(query, &out[i]);
-    }
-    return st;
+    ps_history_close(view);
+    return st == PS_ENOTFOUND ? PS_OK : st;
 }
 
-struct bucket {
-    size_t count, numbers, strings;
-    bool has_real;
-    int64_t whole_sum, whole_min, whole_max;
-    double real_sum, real_min, real_max;
-    const struct ps_value *text_min, *text_max;
-};
-
-static int compare_text(const struct ps_value *a, const struct ps_value *b)
+/* Mostly it is a few days old: years of files are looked at only if it is not. */
+static enum ps_status read_newest(struct ps_history *history, const struct ps_series_copy *copy,
+                                  struct ps_series_newest *newest)
 {
-    size_t shorter = a->len < b->len ? a->len : b->len;
-    int order = shorter ? memcmp(a->text, b->text, shorter) : 0;
-    return order ? order : (a->len > b->len) - (a->len < b->len);
+    int64_t first_ms = newest->has_floor ? newest->floor_ms : INT64_MIN, recent_ms;
+    if (first_ms == INT64_MAX)
+        return PS_OK;
+    first_ms += newest->has_floor;
+    if (__builtin_sub_overflow(history->now_ms, RECENT_MS, &recent_ms) || recent_ms <= first_ms)
+        return read_newest_of(history, copy, first_ms, INT64_MAX, newest);
+    enum ps_status st = read_newest_of(history, copy, recent_ms, INT64_MAX, newest);
+    if (st != PS_OK || newest->points.count)
+        return st;
+    return read_newest_of(history, copy, first_ms, recent_ms - 1, newest);
 }
 
-static void bucket_add_text(struct bucket *bucket, const struct ps_value *value)
+enum ps_status ps_history_newest(struct ps_history *history, const struct ps_series_copy *copy,
+                                 struct ps_series_newest *out)
 {
-    if (!bucket->strings || compare_text(value, bucket->text_min) < 0)
-        bucket->text_min = value;
-    if (!bucket->strings || compare_text(value, bucket->text_max) > 0)
-        bucket->text_max = value;
-    bucket->strings++;
-}
-
-static void bucket_add(struct bucket *bucket, const struct ps_value *value)
-{
-    bucket->count++;
-    if (value->type == PS_VALUE_STRING) {
-        bucket_add_text(bucket, value);
-        return;
+    struct ps_series_newest newest = { .default_ttl_s = history->default_ttl_s,
+                                       .now_ms = history->now_ms,
+                                       .epoch = copy->epoch };
+    enum ps_status st = load_floor(history, copy->id, &newest);
+    if (st == PS_OK)
+        st = PS_EBUSY;
+    for (int i = 0; i < ATTEMPTS && st == PS_EBUSY; i++)
+        st = read_newest(history, copy, &newest);
+    if (st != PS_OK) {
+        ps_series_newest_deinit(&newest);
+        return st;
     }
-    if (value->type != PS_VALUE_LONG && value->type != PS_VALUE_DOUBLE)
-        return;
-    bool whole = value->type == PS_VALUE_LONG;
-    double real = whole ? (double)value->integer : value->real;
-    if (whole) {
-        bucket->whole_sum = (int64_t)((uint64_t)bucket->whole_sum + (uint64_t)value->integer);
-        if (!bucket->numbers || value->integer < bucket->whole_min)
-            bucket->whole_min = value->integer;
-        if (!bucket->numbers || value->integer > bucket->whole_max)
-            bucket->whole_max = value->integer;
-    }
-    bucket->has_real |= !whole;
-    bucket->real_sum += real;
-    if (!bucket->numbers || real < bucket->real_min)
-        bucket->real_min = real;
-    if (!bucket->numbers || real > bucket->real_max)
-        bucket->real_max = real;
-    bucket->numbers++;
-}
-
-static struct ps_value number(const struct bucket *bucket, int64_t whole, double real)
-{
-    if (bucket->has_real)
-        return (struct ps_value){ .type = PS_VALUE_DOUBLE, .real = real };
-    return (struct ps_value){ .type = PS_VALUE_LONG, .integer = whole };
-}
-
-static bool bucket_value(const struct bucket *bucket, enum ps_aggregate aggregate,
-                         struct ps_value *out)
-{
-    bool only_text = bucket->strings && !bucket->numbers;
-    switch (aggregate) {
-    case PS_AGG_COUNT:
-        *out = (struct ps_value){ .type = PS_VALUE_LONG, .integer = (int64_t)bucket->count };
-        return bucket->count > 0;
-    case PS_AGG_MIN:
-        *out = only_text ? *bucket->text_min : number(bucket, bucket->whole_min, bucket->real_min);
-        return only_text || bucket->numbers;
-    case PS_AGG_MAX:
-        *out = only_text ? *bucket->text_max : number(bucket, bucket->whole_max, bucket->real_max);
-        return only_text || bucket->numbers;
-    case PS_AGG_SUM:
-        *out = number(bucket, bucket->whole_sum, bucket->real_sum);
-        return bucket->numbers > 0;
-    case PS_AGG_AVG:
-        *out = (struct ps_value){ .type = PS_VALUE_DOUBLE,
-                                  .real = bucket->real_sum / (double)bucket->numbers };
-        return bucket->numbers > 0;
-    case PS_AGG_NONE:
-        break;
-    }
-    return false;
-}
-
-enum ps_status ps_history_aggregate(const struct ps_points *points,
-                                    const struct ps_history_query *query, struct ps_points *out)
-{
-    size_t at = 0;
-    while (at < points->count) {
-        /* unsigned: a range of the whole int64 must not overflow */
-        uint64_t offset = (uint64_t)points->points[at].ts_ms - (uint64_t)query->start_ms;
-        uint64_t width = (uint64_t)query->interval_ms;
-        uint64_t start = (uint64_t)query->start_ms + offset / width * width;
-        uint64_t left = (uint64_t)query->end_ms - start;
-        uint64_t span = left < width ? left : width;
-        struct bucket bucket = { 0 };
-        for (; at < points->count && (uint64_t)points->points[at].ts_ms - start < span; at++)
-            bucket_add(&bucket, &points->points[at].value);
-        struct ps_value value;
-        if (!bucket_value(&bucket, query->aggregate, &value))
-            continue;
-        enum ps_status st = ps_points_add(out, (int64_t)(start + span / 2), &value);
-        if (st != PS_OK)
-            return st;
-    }
+    *out = newest;
     return PS_OK;
 }

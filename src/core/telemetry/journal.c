@@ -4,9 +4,10 @@
 #include <xxhash.h>
 
 enum {
-    VERSION = 1,
+    VERSION = 2,
+    VERSION_WITHOUT_TTL = 1,
     HEADER_BYTES = 9,
-    RECORD_BYTES_MAX = 10 + 10 + 1 + 10, /* without text */
+    RECORD_BYTES_MAX = 10 + 10 + 1 + 5 + 10, /* without text */
     DECIMALS_MAX = 6,
 };
 
@@ -18,6 +19,7 @@ enum kind {
     KIND_STRING = 5,
     KIND_JSON = 6,
     KIND_DECIMAL = 16,
+    KIND_HAS_TTL = 128, /* added to the others */
 };
 
 static const double powers_of_ten[DECIMALS_MAX + 1] = { 1, 10, 100, 1e3, 1e4, 1e5, 1e6 };
@@ -78,20 +80,31 @@ static bool as_decimal(struct ps_journal_encoder *encoder, double value, int64_t
     return false;
 }
 
-static uint8_t *put_double(struct ps_journal_encoder *encoder, uint8_t *at, double value)
+static uint8_t *put_kind(uint8_t *at, unsigned kind, uint32_t ttl_s)
+{
+    if (!ttl_s) {
+        *at++ = (uint8_t)kind;
+        return at;
+    }
+    *at++ = (uint8_t)(kind | KIND_HAS_TTL);
+    return put_varint(at, ttl_s);
+}
+
+static uint8_t *put_double(struct ps_journal_encoder *encoder, uint8_t *at, double value,
+                           uint32_t ttl_s)
 {
     int64_t mantissa;
     if (as_decimal(encoder, value, &mantissa)) {
-        *at++ = (uint8_t)(KIND_DECIMAL + encoder->decimals);
+        at = put_kind(at, KIND_DECIMAL + encoder->decimals, ttl_s);
         return put_varint(at, zigzag(mantissa));
     }
-    *at++ = KIND_DOUBLE;
+    at = put_kind(at, KIND_DOUBLE, ttl_s);
     memcpy(at, &value, sizeof value);
     return at + sizeof value;
 }
 
 void ps_journal_put(struct ps_journal_encoder *encoder, uint32_t series, int64_t ts_ms,
-                    const struct ps_value *value)
+                    const struct ps_value *value, uint32_t ttl_s)
 {
     size_t text_len = value->type >= PS_VALUE_STRING ? value->len : 0;
     if (!ps_buf_reserve(encoder->out, RECORD_BYTES_MAX + text_len))
@@ -106,18 +119,18 @@ void ps_journal_put(struct ps_journal_encoder *encoder, uint32_t series, int64_t
         PS_ASSERT(!"a null is never stored");
         break;
     case PS_VALUE_BOOLEAN:
-        *at++ = value->boolean ? KIND_TRUE : KIND_FALSE;
+        at = put_kind(at, value->boolean ? KIND_TRUE : KIND_FALSE, ttl_s);
         break;
     case PS_VALUE_LONG:
-        *at++ = KIND_LONG;
+        at = put_kind(at, KIND_LONG, ttl_s);
         at = put_varint(at, zigzag(value->integer));
         break;
     case PS_VALUE_DOUBLE:
-        at = put_double(encoder, at, value->real);
+        at = put_double(encoder, at, value->real, ttl_s);
         break;
     case PS_VALUE_STRING:
     case PS_VALUE_JSON:
-        *at++ = value->type == PS_VALUE_STRING ? KIND_STRING : KIND_JSON;
+        at = put_kind(at, value->type == PS_VALUE_STRING ? KIND_STRING : KIND_JSON, ttl_s);
         at = put_varint(at, text_len);
         if (text_len)
             memcpy(at, value->text, text_len);
@@ -141,30 +154,49 @@ enum ps_status ps_journal_open(struct ps_journal_decoder *decoder, const void *b
 {
     const uint8_t *bytes = blob;
     uint64_t sum;
-    if (len < HEADER_BYTES || bytes[0] != VERSION)
+    if (len < HEADER_BYTES || (bytes[0] != VERSION && bytes[0] != VERSION_WITHOUT_TTL))
         return PS_EPROTO;
     memcpy(&sum, bytes + 1, sizeof sum);
     if (sum != XXH3_64bits(bytes + HEADER_BYTES, len - HEADER_BYTES))
         return PS_EPROTO;
-    *decoder = (struct ps_journal_decoder){ .at = bytes + HEADER_BYTES, .end = bytes + len };
+    *decoder = (struct ps_journal_decoder){ .at = bytes + HEADER_BYTES,
+                                            .end = bytes + len,
+                                            .version = bytes[0] };
     return PS_OK;
 }
 
-static bool take_varint(struct ps_journal_decoder *decoder, uint64_t *out)
+/* Behind the number, or NULL: it has no end. */
+static const uint8_t *take_long_varint(const uint8_t *at, const uint8_t *end, uint64_t *out)
 {
     uint64_t value = 0;
-    for (unsigned shift = 0; decoder->at < decoder->end && shift < 64; shift += 7) {
-        uint8_t byte = *decoder->at++;
+    for (unsigned shift = 0; at < end && shift < 64; shift += 7) {
+        uint8_t byte = *at++;
         value |= (uint64_t)(byte & 0x7f) << shift;
         if (byte < 0x80) {
             *out = value;
-            return true;
+            return at;
         }
     }
-    return false;
+    return NULL;
 }
 
-static bool take_text(struct ps_journal_decoder *decoder, struct ps_value *value)
+static inline bool take_varint(struct ps_journal_decoder *decoder, uint64_t *out)
+{
+    const uint8_t *at = decoder->at;
+    if (at == decoder->end)
+        return false;
+    if (*at < 0x80) { /* nearly always */
+        *out = *at;
+        decoder->at = at + 1;
+        return true;
+    }
+    at = take_long_varint(at, decoder->end, out);
+    if (at)
+        decoder->at = at;
+    return at != NULL;
+}
+
+static inline bool take_text(struct ps_journal_decoder *decoder, struct ps_value *value)
 {
     uint64_t len;
     if (!take_varint(decoder, &len) || len > (uint64_t)(decoder->end - decoder->at))
@@ -175,11 +207,25 @@ static bool take_text(struct ps_journal_decoder *decoder, struct ps_value *value
     return true;
 }
 
-static bool take_value(struct ps_journal_decoder *decoder, struct ps_value *value)
+/* The kind, and the time to live that may follow it. */
+static inline bool take_kind(struct ps_journal_decoder *decoder, unsigned *kind, uint32_t *ttl_s)
 {
+    uint64_t ttl = 0;
     if (decoder->at == decoder->end)
         return false;
-    unsigned kind = *decoder->at++;
+    *kind = *decoder->at++;
+    if (*kind & KIND_HAS_TTL && decoder->version != VERSION_WITHOUT_TTL) {
+        *kind &= ~(unsigned)KIND_HAS_TTL;
+        if (!take_varint(decoder, &ttl) || ttl == 0 || ttl > UINT32_MAX)
+            return false;
+    }
+    *ttl_s = (uint32_t)ttl;
+    return true;
+}
+
+static inline bool take_value(struct ps_journal_decoder *decoder, unsigned kind,
+                              struct ps_value *value)
+{
     uint64_t raw;
     switch (kind) {
     case KIND_FALSE:
@@ -218,14 +264,19 @@ enum ps_status ps_journal_next(struct ps_journal_decoder *decoder, struct ps_jou
 {
     if (decoder->at == decoder->end)
         return PS_ENOTFOUND;
+    struct ps_journal_decoder now = *decoder; /* a copy that can live in registers */
     uint64_t series, ts;
-    if (!take_varint(decoder, &series) || !take_varint(decoder, &ts))
+    if (!take_varint(&now, &series) || !take_varint(&now, &ts))
         return PS_EPROTO;
-    decoder->series = (uint32_t)((uint64_t)decoder->series + (uint64_t)unzigzag(series));
-    decoder->ts_ms = (int64_t)((uint64_t)decoder->ts_ms + (uint64_t)unzigzag(ts));
-    struct ps_journal_record found = { .series = decoder->series, .ts_ms = decoder->ts_ms };
-    if (!take_value(decoder, &found.value))
+    now.series = (uint32_t)((uint64_t)now.series + (uint64_t)unzigzag(series));
+    now.ts_ms = (int64_t)((uint64_t)now.ts_ms + (uint64_t)unzigzag(ts));
+    struct ps_journal_record found = { .series = now.series,
+                                       .ts_ms = now.ts_ms,
+                                       .index = now.index++ };
+    unsigned kind;
+    if (!take_kind(&now, &kind, &found.ttl_s) || !take_value(&now, kind, &found.value))
         return PS_EPROTO;
+    *decoder = now;
     *record = found;
     return PS_OK;
 }

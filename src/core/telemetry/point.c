@@ -11,26 +11,71 @@ static void free_text(struct ps_value *value)
         free((char *)value->text);
 }
 
+bool ps_history_query_is_raw(const struct ps_history_query *query)
+{
+    return query->aggregate == PS_AGG_NONE ||
+           (query->interval_type == PS_INTERVAL_MILLISECONDS && query->interval_ms <= 0);
+}
+
+bool ps_point_expired_up_to(uint32_t ttl_s, int64_t now_ms, int64_t *out)
+{
+    return ttl_s != 0 && !__builtin_sub_overflow(now_ms, (int64_t)ttl_s * 1000, out);
+}
+
+bool ps_point_is_expired(int64_t ts_ms, uint32_t ttl_s, int64_t now_ms)
+{
+    int64_t up_to;
+    return ps_point_expired_up_to(ttl_s, now_ms, &up_to) && ts_ms <= up_to;
+}
+
+static bool reserve(struct ps_points *points, size_t extra)
+{
+    if (points->cap - points->count >= extra)
+        return true;
+    size_t cap = points->cap ? points->cap * 2 : POINTS_FIRST;
+    while (cap - points->count < extra)
+        cap *= 2;
+    struct ps_point *grown = realloc(points->points, cap * sizeof *grown);
+    if (!grown)
+        return false;
+    points->points = grown;
+    points->cap = cap;
+    return true;
+}
+
+static bool own_text(struct ps_value *value)
+{
+    if (value->type < PS_VALUE_STRING)
+        return true;
+    char *text = malloc(value->len ? value->len : 1);
+    if (!text)
+        return false;
+    if (value->len)
+        memcpy(text, value->text, value->len);
+    value->text = text;
+    return true;
+}
+
 enum ps_status ps_points_add(struct ps_points *points, int64_t ts_ms, const struct ps_value *value)
 {
-    if (points->count == points->cap) {
-        size_t cap = points->cap ? points->cap * 2 : POINTS_FIRST;
-        struct ps_point *grown = realloc(points->points, cap * sizeof *grown);
-        if (!grown)
+    const struct ps_point point = { .ts_ms = ts_ms, .value = *value };
+    return ps_points_append(points, &point, 1);
+}
+
+enum ps_status ps_points_append(struct ps_points *points, const struct ps_point *from, size_t count)
+{
+    size_t before = points->count;
+    if (!reserve(points, count))
+        return PS_ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        struct ps_point *point = &points->points[points->count];
+        *point = from[i];
+        if (!own_text(&point->value)) {
+            ps_points_truncate(points, before);
             return PS_ENOMEM;
-        points->points = grown;
-        points->cap = cap;
+        }
+        points->count++;
     }
-    struct ps_point point = { .ts_ms = ts_ms, .value = *value };
-    if (value->type >= PS_VALUE_STRING) {
-        char *text = malloc(value->len ? value->len : 1);
-        if (!text)
-            return PS_ENOMEM;
-        if (value->len)
-            memcpy(text, value->text, value->len);
-        point.value.text = text;
-    }
-    points->points[points->count++] = point;
     return PS_OK;
 }
 

@@ -11,13 +11,14 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/entity/ttl.h"
 #include "rules/nodes/processing_settings.h"
 #include "rules/nodes/save_kvs.h"
 #include "rules/nodes/strict_json.h"
 #include "rules/run.h"
 
 struct settings {
-    int64_t default_ttl_s;
+    uint32_t default_ttl_s;
     bool use_server_ts;
     bool keep_history, keep_latest, tell_subscribers, run_alarm_rules;
 };
@@ -28,7 +29,8 @@ static enum ps_status init(struct ps_node *node, const json_t *config, struct ps
     if (!settings)
         return PS_ENOMEM;
     node->state = settings;
-    settings->default_ttl_s = json_integer_value(json_object_get(config, "defaultTTL"));
+    settings->default_ttl_s =
+        (uint32_t)json_integer_value(json_object_get(config, "defaultTTL")); /* within its bounds */
     settings->use_server_ts = json_is_true(json_object_get(config, "useServerTs"));
     const struct ps_processing_effect effects[] = {
         { "timeseries", &settings->keep_history, false },
@@ -61,19 +63,28 @@ static bool parse_decimal(const char *text, size_t len, int64_t *out)
     return true;
 }
 
-/* metadata.TTL, else the node's. */
-static bool find_ttl(const struct settings *settings, const struct ps_msg *msg, int64_t *ttl_s)
+/* metadata.TTL, else the node's. NULL: *ttl_s is set; else what is wrong with it. */
+static const char *find_ttl(const struct settings *settings, const struct ps_msg *msg,
+                            uint32_t *ttl_s)
 {
     const struct ps_pair *ttl = ps_msg_metadata(&msg->content, "TTL");
-    *ttl_s = settings->default_ttl_s;
-    return !ttl || (parse_decimal(ttl->value, ttl->value_len, ttl_s) && *ttl_s >= 0);
+    int64_t value = settings->default_ttl_s;
+    if (ttl && !parse_decimal(ttl->value, ttl->value_len, &value))
+        return "TTL is not a number of seconds";
+    if (value < 0)
+        return "TTL is negative";
+    if (value > PS_TTL_S_MAX)
+        return "TTL is more than 3153600000 seconds (36500 days)";
+    *ttl_s = (uint32_t)value;
+    return NULL;
 }
 
 /* One object to save: what all of a message share, and where the answer goes. */
 struct saving {
     const struct ps_node *node;
     const struct ps_visit *visit;
-    int64_t ttl_s, default_ts_ms;
+    int64_t default_ts_ms;
+    uint32_t ttl_s;
     uint32_t saved; /* key-values so far */
     struct ps_text why;
 };
@@ -226,8 +237,9 @@ static enum ps_step run(const struct ps_node *node, const struct ps_visit *visit
     if (content->type != PS_MSG_POST_TELEMETRY)
         return ps_step_failure(out, PS_FAILURE_NODE, PS_EINVAL, "unsupported message type: %.*s",
                                (int)content->type_name_len, content->type_name);
-    if (!find_ttl(settings, msg, &saving.ttl_s))
-        return ps_step_failure(out, PS_FAILURE_NODE, PS_EINVAL, "TTL is not a number of seconds");
+    const char *wrong = find_ttl(settings, msg, &saving.ttl_s);
+    if (wrong)
+        return ps_step_failure(out, PS_FAILURE_NODE, PS_EINVAL, "%s", wrong);
     saving.default_ts_ms = settings->use_server_ts ? ps_clock_now_ms() : msg->ts_ms;
     enum ps_status st;
     if (content->data_kind == PS_DATA_OBJECT)
@@ -240,7 +252,7 @@ static enum ps_step run(const struct ps_node *node, const struct ps_visit *visit
 }
 
 static const struct ps_option_field fields[] = {
-    { .name = "defaultTTL", .type = PS_OPTION_INT, .fallback = "0", .min = 0, .max = INT64_MAX },
+    { .name = "defaultTTL", .type = PS_OPTION_INT, .fallback = "0", .min = 0, .max = PS_TTL_S_MAX },
     { .name = "useServerTs", .type = PS_OPTION_BOOL, .fallback = "false" },
     { .name = "processingSettings",
       .type = PS_OPTION_OBJECT,

@@ -3,6 +3,8 @@
 #ifndef PS_TRANSPORT_HTTP_CALL_H
 #define PS_TRANSPORT_HTTP_CALL_H
 
+#include <stdatomic.h>
+
 #include "core/buf.h"
 #include "transport/http/reply.h"
 #include "transport/http/target.h"
@@ -19,8 +21,10 @@ enum ps_http_method {
 struct ps_http_call {
     enum ps_http_method method;
     struct ps_http_target target;
-    char *x_authorization, *authorization, *content_type; /* header values; NULL if absent */
+    char *x_authorization, *authorization, *content_type, *accept; /* headers; NULL if absent */
     struct ps_buf body;
+    /* The client has hung up: what takes long may stop. Set by the server, at any moment. */
+    _Atomic bool abandoned;
     struct ps_http_reply reply; /* what the answerer fills */
 };
 

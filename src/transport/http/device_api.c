@@ -86,7 +86,10 @@ static void run_uplink(struct ps_http_exchange *exchange)
 
     ps_ack_init(&exchange->ack, NULL, uplink_settled);
     /* First suspended, then posted: from here on the ack may settle at any moment. */
-    ps_http_exchange_wait(exchange);
+    if (!ps_http_exchange_wait(exchange)) {
+        ps_http_reply_failure(&exchange->call.reply, PS_ECLOSED, NULL);
+        return;
+    }
     if (exchange->route == PS_HTTP_ROUTE_DEVICE_TELEMETRY)
         st = ps_device_uplink_telemetry(uplink, exchange->identity, text, body->len, &exchange->ack,
                                         &why);
@@ -142,7 +145,11 @@ static void run_attribute_request(struct ps_http_exchange *exchange)
         return;
     }
     request->owner = exchange;
-    ps_http_exchange_wait(exchange);
+    if (!ps_http_exchange_wait(exchange)) {
+        ps_attribute_reply_destroy(request);
+        ps_http_reply_failure(&call->reply, PS_ECLOSED, NULL);
+        return;
+    }
     ps_device_uplink_request_attributes(exchange->lane->server->settings.services->actors, request);
 }
 

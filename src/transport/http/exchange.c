@@ -1,11 +1,14 @@
 #include "transport/http/exchange.h"
 
+#include <poll.h>
 #include <stdlib.h>
 
 #include "core/clock.h"
 #include "core/config.h"
 #include "core/entity/device_identity.h"
 #include "transport/services.h"
+
+enum { POLLED_MAX = 256 };
 
 struct ps_http_exchange *ps_http_exchange_create(struct ps_http_lane *lane,
                                                  struct MHD_Connection *connection)
@@ -32,6 +35,7 @@ static void call_deinit(struct ps_http_call *call)
     free(call->x_authorization);
     free(call->authorization);
     free(call->content_type);
+    free(call->accept);
     ps_buf_deinit(&call->body);
     ps_http_reply_deinit(&call->reply);
 }
@@ -57,26 +61,37 @@ static void unlink_waiting(struct ps_http_lane *lane, struct ps_http_exchange *e
     exchange->next = exchange->prev = NULL;
 }
 
-static void append_waiting(struct ps_http_lane *lane, struct ps_http_exchange *exchange)
+/* Deadlines mostly come in order, so its place is mostly the end. */
+static void insert_waiting(struct ps_http_lane *lane, struct ps_http_exchange *exchange)
 {
-    exchange->prev = lane->last;
-    exchange->next = NULL;
-    *(lane->last ? &lane->last->next : &lane->first) = exchange;
-    lane->last = exchange;
+    struct ps_http_exchange *before = lane->last;
+    while (before && before->deadline_ms > exchange->deadline_ms)
+        before = before->prev;
+    exchange->prev = before;
+    exchange->next = before ? before->next : lane->first;
+    *(exchange->prev ? &exchange->prev->next : &lane->first) = exchange;
+    *(exchange->next ? &exchange->next->prev : &lane->last) = exchange;
 }
 
-void ps_http_exchange_wait(struct ps_http_exchange *exchange)
+bool ps_http_exchange_wait(struct ps_http_exchange *exchange)
 {
     struct ps_http_lane *lane = exchange->lane;
-    ps_http_exchange_retain(exchange);
-    exchange->deadline_ms =
-        ps_clock_mono_ms() + lane->server->settings.services->config->http_request_timeout_ms;
-    atomic_store(&exchange->phase, PS_HTTP_WAITING);
-    /* Suspended before anybody can resume: only what is in the list or posted later can be. */
-    MHD_suspend_connection(exchange->connection);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     pthread_mutex_lock(&lane->lock);
-    append_waiting(lane, exchange);
+    bool open = !lane->closed;
+    if (open) {
+        ps_http_exchange_retain(exchange);
+        exchange->fd = info ? info->connect_fd : -1;
+        exchange->deadline_ms =
+            ps_clock_mono_ms() + lane->server->settings.services->config->http_request_timeout_ms;
+        atomic_store(&exchange->phase, PS_HTTP_WAITING);
+        /* Suspended before anybody can resume: only what is in the list or posted later can be. */
+        MHD_suspend_connection(exchange->connection);
+        insert_waiting(lane, exchange);
+    }
     pthread_mutex_unlock(&lane->lock);
+    return open;
 }
 
 /* Whoever moves the phase resumes. */
@@ -95,6 +110,19 @@ void ps_http_exchange_answer(struct ps_http_exchange *exchange)
         pthread_mutex_unlock(&lane->lock);
         MHD_resume_connection(exchange->connection);
     }
+    ps_http_exchange_release(exchange);
+}
+
+void ps_http_exchange_postpone(struct ps_http_exchange *exchange, int64_t delay_ms)
+{
+    struct ps_http_lane *lane = exchange->lane;
+    pthread_mutex_lock(&lane->lock);
+    if (atomic_load(&exchange->phase) == PS_HTTP_WAITING) { /* else it was resumed already */
+        unlink_waiting(lane, exchange);
+        exchange->deadline_ms = ps_clock_mono_ms() + delay_ms;
+        insert_waiting(lane, exchange);
+    }
+    pthread_mutex_unlock(&lane->lock);
     ps_http_exchange_release(exchange);
 }
 
@@ -127,4 +155,45 @@ size_t ps_http_lane_expire(struct ps_http_lane *lane, int64_t now_ms)
         MHD_resume_connection(exchange->connection);
         count++;
     }
+}
+
+void ps_http_lane_close(struct ps_http_lane *lane)
+{
+    pthread_mutex_lock(&lane->lock);
+    lane->closed = true;
+    pthread_mutex_unlock(&lane->lock);
+    ps_http_lane_expire(lane, INT64_MAX);
+}
+
+/* --- clients that have gone --- */
+
+/* Only of REST: what devices send is done anyway. */
+static size_t collect(struct ps_http_exchange **at, struct pollfd fds[POLLED_MAX],
+                      struct ps_http_exchange *owners[POLLED_MAX])
+{
+    size_t count = 0;
+    for (; *at && count < POLLED_MAX; *at = (*at)->next) {
+        if ((*at)->route != PS_HTTP_ROUTE_REST || (*at)->fd < 0)
+            continue;
+        fds[count] = (struct pollfd){ .fd = (*at)->fd, .events = POLLRDHUP };
+        owners[count++] = *at;
+    }
+    return count;
+}
+
+void ps_http_lane_notice_gone(struct ps_http_lane *lane)
+{
+    struct pollfd fds[POLLED_MAX];
+    struct ps_http_exchange *owners[POLLED_MAX];
+    /* Who is in the list is suspended, so the library cannot close the socket meanwhile. */
+    pthread_mutex_lock(&lane->lock);
+    for (struct ps_http_exchange *at = lane->first; at;) {
+        size_t count = collect(&at, fds, owners);
+        if (count == 0 || poll(fds, count, 0) <= 0)
+            continue;
+        for (size_t i = 0; i < count; i++)
+            if (fds[i].revents & (POLLRDHUP | POLLHUP | POLLERR))
+                atomic_store(&owners[i]->call.abandoned, true);
+    }
+    pthread_mutex_unlock(&lane->lock);
 }

@@ -5,6 +5,9 @@
  * must wait (for a commit, for a device's shard, for a reader) is suspended and resumed by whoever
  * has the answer, so no thread waits.
  *
+ * A long answer is made in slices by readers while it is sent, each when the client has taken the
+ * one before: a slow client costs one slice of memory and no thread.
+ *
  * Always true: a suspended request is resumed exactly once, by its answer or by its deadline;
  *              what it owns is freed exactly once, by whoever leaves last. */
 #ifndef PS_TRANSPORT_HTTP_HTTP_H
@@ -47,8 +50,8 @@ void ps_http_set_ready(struct ps_http *http, bool ready);
 
 /**
  * Refuse new requests with 503, wait until those that run are answered (at most `timeout_ms`, then
- * they are answered 503), close all connections and free the server. Shards, writer and readers
- * must still run. NULL is fine.
+ * they are answered 503), close all connections and free the server. Answers in slices are cut.
+ * Shards, writer and readers must still run. NULL is fine.
  */
 void ps_http_stop(struct ps_http *http, int64_t timeout_ms);
 

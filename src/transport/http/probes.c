@@ -3,7 +3,10 @@
 
 #include <stdio.h>
 
+#include "core/json_text.h"
 #include "core/metrics.h"
+#include "core/storage/disk_budget.h"
+#include "core/telemetry/store.h"
 #include "transport/services.h"
 
 static void metrics(struct ps_http_exchange *exchange)
@@ -22,13 +25,37 @@ static void healthz(struct ps_http_exchange *exchange)
     ps_buf_put_text(&reply->body, "ok");
 }
 
+/* ,"damagedFiles":["2026-W46"],"damagedCount":1: telemetry that was set aside. */
+static void put_damaged(struct ps_store *store, struct ps_buf *body)
+{
+    struct ps_text names = { "" };
+    size_t count = store ? ps_store_damaged(store, &names) : 0;
+    if (count == 0)
+        return;
+    ps_buf_put_text(body, ",\"damagedFiles\":[");
+    for (const char *name = names.data; *name;) {
+        size_t len = strcspn(name, ",");
+        ps_json_put_string(body, name, len);
+        name += len + strspn(name + len, ", ");
+        if (*name)
+            ps_buf_put_char(body, ',');
+    }
+    ps_buf_printf(body, "],\"damagedCount\":%zu", count);
+}
+
+/* It serves, so it is ready, also if it cannot do all it should: the body tells what. */
 static void readyz(struct ps_http_exchange *exchange)
 {
+    const struct ps_services *services = exchange->lane->server->settings.services;
     struct ps_http_reply *reply = &exchange->call.reply;
     bool ready = atomic_load(&exchange->lane->server->ready);
     ps_http_reply_status(reply, ready ? 200 : 503);
     reply->content_type = PS_HTTP_JSON;
-    ps_buf_printf(&reply->body, "{\"ready\":%s}", ready ? "true" : "false");
+    ps_buf_printf(&reply->body, "{\"ready\":%s", ready ? "true" : "false");
+    put_damaged(services->store, &reply->body);
+    if (ps_disk_budget_refuses(services->disk))
+        ps_buf_put_text(&reply->body, ",\"diskFull\":true");
+    ps_buf_put_char(&reply->body, '}');
 }
 
 bool ps_http_probe(struct ps_http_exchange *exchange)

@@ -8,8 +8,16 @@
 
 enum { MESSAGE_SIZE = 1024 };
 
+static void drop_rest(struct ps_http_reply *reply)
+{
+    if (reply->rest)
+        reply->rest->destroy(reply->rest);
+    reply->rest = NULL;
+}
+
 void ps_http_reply_deinit(struct ps_http_reply *reply)
 {
+    drop_rest(reply);
     ps_buf_deinit(&reply->body);
     *reply = (struct ps_http_reply){ 0 };
 }
@@ -17,6 +25,7 @@ void ps_http_reply_deinit(struct ps_http_reply *reply)
 void ps_http_reply_reset(struct ps_http_reply *reply)
 {
     struct ps_buf body = reply->body;
+    drop_rest(reply);
     ps_buf_clear(&body);
     *reply = (struct ps_http_reply){ .body = body };
 }

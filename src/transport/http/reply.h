@@ -22,6 +22,33 @@ enum ps_http_error {
 };
 
 #define PS_HTTP_JSON "application/json"
+#define PS_HTTP_CSV "text/csv; charset=utf-8; header=present"
+
+struct ps_db;
+
+enum { PS_HTTP_SLICE_BYTES = 64 * 1024 };
+
+/* Makes the rest of an answer that is too long to be held as a whole: slice after slice, each when
+ * the client has taken the one before. Embedded in whatever the maker needs to go on.
+ *
+ * A maker whose first slice is the whole answer does not hand over a producer: such an answer has a
+ * length, and an error in it is still told by a status. */
+struct ps_http_producer {
+    /**
+     * Append the next slice to `out` (empty at the call): about PS_HTTP_SLICE_BYTES, or nothing
+     * yet.
+     *
+     * @param db    the calling reader's connection
+     * @param done  set with the last slice
+     * Returns: PS_OK; anything else cuts the connection, which is how a client of a chunked answer
+     *          learns that it is not whole
+     * Thread:  a reader's, another one each time, never two at once
+     */
+    enum ps_status (*produce)(struct ps_http_producer *producer, struct ps_db *db,
+                              struct ps_buf *out, bool *done);
+    /** Free it, at the end or before: the client may have gone. Thread: any. */
+    void (*destroy)(struct ps_http_producer *producer);
+};
 
 enum { PS_HTTP_ALLOW_SIZE = 48 };
 
@@ -29,7 +56,8 @@ enum { PS_HTTP_ALLOW_SIZE = 48 };
 struct ps_http_reply {
     unsigned status;
     const char *content_type;       /* of constant life; NULL: no body, or none is told */
-    struct ps_buf body;             /* owned */
+    struct ps_buf body;             /* owned; all of it, or the first slice */
+    struct ps_http_producer *rest;  /* owned; NULL: there is no more */
     char allow[PS_HTTP_ALLOW_SIZE]; /* with 405: the methods there are; "": not told */
     bool retry_after;               /* tells the client to try again in a second */
     bool close;                     /* ends the connection */

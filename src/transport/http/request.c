@@ -126,7 +126,8 @@ static void route_rest(struct ps_http_exchange *exchange)
     exchange->route = PS_HTTP_ROUTE_REST;
     if (!copy_header(exchange, "X-Authorization", &call->x_authorization) ||
         !copy_header(exchange, "Authorization", &call->authorization) ||
-        !copy_header(exchange, "Content-Type", &call->content_type))
+        !copy_header(exchange, "Content-Type", &call->content_type) ||
+        !copy_header(exchange, "Accept", &call->accept))
         ps_http_reply_failure(&call->reply, PS_ENOMEM, NULL);
 }
 
@@ -159,6 +160,7 @@ static void on_header(struct ps_http_exchange *exchange, const char *method)
     struct ps_http_call *call = &exchange->call;
     exchange->started = true;
     call->method = method_parse(method);
+    exchange->head = strcmp(method, "HEAD") == 0;
     exchange->body_limit = body_limit(exchange);
     if (call->reply.status == 0)
         route(exchange);
@@ -219,7 +221,10 @@ static void rest_run(struct ps_reader_job *job, struct ps_db *db)
 static void run_rest(struct ps_http_exchange *exchange)
 {
     exchange->job.run = rest_run;
-    ps_http_exchange_wait(exchange);
+    if (!ps_http_exchange_wait(exchange)) {
+        ps_http_reply_failure(&exchange->call.reply, PS_ECLOSED, NULL);
+        return;
+    }
     enum ps_status st =
         ps_reader_submit(exchange->lane->server->settings.services->readers, &exchange->job);
     if (st == PS_OK)
@@ -303,8 +308,13 @@ static enum MHD_Result send_reply(struct ps_http_exchange *exchange, struct ps_h
 {
     if (!ps_buf_ok(&reply->body))
         ps_http_reply_failure(reply, PS_ENOMEM, NULL);
-    count(exchange->lane, PS_METRIC_HTTP_BYTES_OUT, reply->body.len);
-    struct MHD_Response *response = response_create(&reply->body);
+    struct MHD_Response *response;
+    if (reply->rest) {
+        response = ps_http_stream_response(exchange);
+    } else {
+        count(exchange->lane, PS_METRIC_HTTP_BYTES_OUT, reply->body.len);
+        response = response_create(&reply->body);
+    }
     if (!response)
         return MHD_NO;
     add_headers(exchange, response, reply);

@@ -90,8 +90,10 @@ static void timer_loop(void *arg)
         pthread_cond_timedwait(&server->stop_signal, &server->stop_lock, &until);
         pthread_mutex_unlock(&server->stop_lock);
         int64_t now_ms = ps_clock_mono_ms();
-        for (unsigned i = 0; i < server->lane_count; i++)
+        for (unsigned i = 0; i < server->lane_count; i++) {
             ps_http_lane_expire(&server->lanes[i], now_ms);
+            ps_http_lane_notice_gone(&server->lanes[i]);
+        }
         pthread_mutex_lock(&server->stop_lock);
     }
     pthread_mutex_unlock(&server->stop_lock);
@@ -128,7 +130,7 @@ static void stop_daemons(struct ps_http *server)
         struct ps_http_lane *lane = &server->lanes[i];
         if (!lane->daemon)
             continue;
-        ps_http_lane_expire(lane, INT64_MAX); /* the library cannot stop with suspended ones */
+        ps_http_lane_close(lane); /* the library cannot stop with suspended ones */
         MHD_stop_daemon(lane->daemon);
         ps_device_uplink_deinit(&lane->uplink);
     }

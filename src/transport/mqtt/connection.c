@@ -412,7 +412,7 @@ static void stall(struct ps_mqtt_connection *conn)
     conn->stalled = true;
     watch(conn, false, conn->writing);
     count(conn, PS_METRIC_MQTT_READS_PAUSED, 1);
-    ps_shard_stall(conn->lane->shard, &conn->stall);
+    ps_session_stall(&conn->session, &conn->stall);
 }
 
 /* Take packet after packet; returns how many bytes are used up. */

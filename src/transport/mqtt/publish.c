@@ -129,7 +129,7 @@ static enum ps_mqtt_taken uplink(struct ps_mqtt_connection *conn,
 {
     struct ps_device_uplink *lane = &conn->lane->uplink;
     const struct ps_mqtt_span *body = &publish->payload;
-    if (!ps_shard_has_room(conn->lane->shard))
+    if (!ps_session_has_room(&conn->session))
         return PS_MQTT_NOT_NOW;
     lane->session = &conn->session;
     if (publish->qos == 0)

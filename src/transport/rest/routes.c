@@ -66,6 +66,8 @@ static const struct ps_rest_route routes[] = {
       ps_rest_attributes_save },
     { PS_HTTP_POST, TELEMETRY "/{}/{}", PS_REST_ALL, PS_REST_RAW, ps_rest_attributes_save },
     { PS_HTTP_POST, TELEMETRY "/{}", PS_REST_ALL, PS_REST_RAW, ps_rest_device_attributes_save },
+    { PS_HTTP_DELETE, TELEMETRY "/{}/timeseries/delete", PS_REST_ALL, PS_REST_RAW,
+      ps_rest_timeseries_delete },
     { PS_HTTP_DELETE, TELEMETRY "/{}/{}", PS_REST_ALL, PS_REST_RAW, ps_rest_attributes_delete },
     { PS_HTTP_DELETE, TELEMETRY "/{}", PS_REST_ALL, PS_REST_RAW,
       ps_rest_device_attributes_delete },
@@ -94,6 +96,8 @@ static const struct ps_rest_route routes[] = {
     { PS_HTTP_GET, "/api/users", PS_REST_TA | PS_REST_CU, PS_REST_RAW, ps_rest_user_list },
     { PS_HTTP_GET, "/api/user/{}", PS_REST_ALL, PS_REST_RAW, ps_rest_user_get },
 
+    { PS_HTTP_GET, "/api/admin/telemetry/retention", PS_REST_SA, PS_REST_RAW,
+      ps_rest_telemetry_retention },
     { PS_HTTP_GET, "/api/system/info", PS_REST_ALL, PS_REST_RAW, ps_rest_system_info },
     { PS_HTTP_GET, "/api/dashboard/serverTime", PS_REST_ALL, PS_REST_RAW, ps_rest_server_time },
 };

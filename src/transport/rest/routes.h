@@ -49,6 +49,7 @@ void ps_rest_timeseries_history(struct ps_rest_call *call);
 
 /* telemetry_write.c */
 void ps_rest_timeseries_save(struct ps_rest_call *call);
+void ps_rest_timeseries_delete(struct ps_rest_call *call);
 void ps_rest_attributes_save(struct ps_rest_call *call);
 void ps_rest_device_attributes_save(struct ps_rest_call *call);
 void ps_rest_attributes_delete(struct ps_rest_call *call);
@@ -73,6 +74,9 @@ void ps_rest_customer_list(struct ps_rest_call *call);
 void ps_rest_customer_by_title(struct ps_rest_call *call);
 void ps_rest_user_get(struct ps_rest_call *call);
 void ps_rest_user_list(struct ps_rest_call *call);
+
+/* retention.c */
+void ps_rest_telemetry_retention(struct ps_rest_call *call);
 
 /* system.c */
 void ps_rest_system_info(struct ps_rest_call *call);

@@ -132,6 +132,19 @@ static void split(struct ps_rest_keys *keys, const char *text, char **write)
     }
 }
 
+static void drop_repeated(struct ps_rest_keys *keys)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < keys->count; i++) {
+        size_t j = 0;
+        while (j < kept && strcmp(keys->list[j], keys->list[i]) != 0)
+            j++;
+        if (j == kept)
+            keys->list[kept++] = keys->list[i];
+    }
+    keys->count = kept;
+}
+
 bool ps_rest_keys_parse(struct ps_rest_call *call, struct ps_rest_keys *out)
 {
     const struct ps_http_target *target = &call->http->target;
@@ -155,6 +168,7 @@ bool ps_rest_keys_parse(struct ps_rest_call *call, struct ps_rest_keys *out)
         else if (!whole && strcmp(param->name, "keys") == 0)
             split(&keys, param->value, &write);
     }
+    drop_repeated(&keys);
     *out = keys;
     return true;
 }

@@ -20,7 +20,8 @@ struct ps_rest_keys {
     char *storage; /* owned, as is `list` */
 };
 
-/** keys=a,b (repeatable), or key=a&key=b,c which are taken as they are. False: 503 is answered. */
+/** keys=a,b (repeatable), or key=a&key=b,c which are taken as they are; each once, where it stood
+ *  first. False: 503 is answered. */
 bool ps_rest_keys_parse(struct ps_rest_call *call, struct ps_rest_keys *out);
 void ps_rest_keys_deinit(struct ps_rest_keys *keys);
 

@@ -1,10 +1,12 @@
-/* telemetry_write: storing telemetry and attributes, deleting attributes: section 8.2 of the REST
- * contract. The data is committed when the answer is sent. */
+/* telemetry_write: storing and deleting telemetry and attributes: section 8.2 of the REST contract.
+ * The data is committed when the answer is sent. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/config.h"
 #include "core/entity/attribute.h"
+#include "core/entity/ttl.h"
 #include "core/metrics.h"
 #include "transport/rest/routes.h"
 #include "transport/rest/telemetry.h"
@@ -46,8 +48,9 @@ static bool parse_ttl(struct ps_rest_call *call, const char *text, int64_t *out)
     *out = 0;
     if (!text)
         return true;
+    errno = 0;
     long long value = strtoll(text, &end, 10);
-    if (*end || text[0] < '0' || text[0] > '9' || value > PS_CONFIG_YEAR_S * 1000) {
+    if (*end || text[0] < '0' || text[0] > '9' || errno || value > PS_TTL_S_MAX) {
         ps_rest_bad_request(call, "Invalid TTL: %s", text);
         return false;
     }
@@ -73,6 +76,48 @@ void ps_rest_timeseries_save(struct ps_rest_call *call)
             ps_http_reply_empty(call->reply);
     }
     ps_payload_deinit(&payload);
+}
+
+static bool parse_delete(struct ps_rest_call *call, struct ps_delete_telemetry *what)
+{
+    *what = (struct ps_delete_telemetry){ .delete_latest = true };
+    if (!ps_rest_bool(call, "deleteAllDataForKeys", &what->all) ||
+        !ps_rest_bool(call, "deleteLatest", &what->delete_latest) ||
+        !ps_rest_bool(call, "rewriteLatestIfDeleted", &what->rewrite_latest) ||
+        !ps_rest_int(call, "startTs", INT64_MIN, INT64_MAX, &what->start_ms) ||
+        !ps_rest_int(call, "endTs", INT64_MIN, INT64_MAX, &what->end_ms))
+        return false;
+    if (what->all)
+        return true;
+    if (!ps_rest_param(call, "startTs") || !ps_rest_param(call, "endTs")) {
+        ps_rest_bad_request(call, "When deleteAllDataForKeys is false, start and end timestamp "
+                                  "values shouldn't be empty");
+        return false;
+    }
+    if (what->end_ms < what->start_ms) {
+        ps_rest_bad_request(call, "endTs should not be before startTs");
+        return false;
+    }
+    return true;
+}
+
+void ps_rest_timeseries_delete(struct ps_rest_call *call)
+{
+    struct ps_entity_ref ref;
+    struct ps_rest_keys keys;
+    struct ps_delete_telemetry what;
+    if (!ps_rest_find_entity(call, call->captures[0], call->captures[1], PS_WRITE_VALUES, &ref) ||
+        !parse_delete(call, &what) || !ps_rest_keys_parse(call, &keys))
+        return;
+    if (keys.count == 0) {
+        ps_rest_bad_request(call, "No keys are specified!");
+    } else {
+        enum ps_status st = ps_entity_delete_telemetry(call->services->actors, call->db, &ref,
+                                                       keys.list, keys.count, &what);
+        if (ps_rest_changed(call, st, NULL))
+            ps_http_reply_empty(call->reply);
+    }
+    ps_rest_keys_deinit(&keys);
 }
 
 /* --- attributes --- */

@@ -36,12 +36,32 @@ static const struct command_name {
 
 enum { COMMAND_NAME_COUNT = sizeof command_names / sizeof command_names[0] };
 
-static const struct aggregate_name {
+struct choice {
     const char *name;
-    enum ps_aggregate is;
-} aggregate_names[] = {
-    { "NONE", PS_AGG_NONE }, { "MIN", PS_AGG_MIN }, { "MAX", PS_AGG_MAX },
-    { "AVG", PS_AGG_AVG },   { "SUM", PS_AGG_SUM }, { "COUNT", PS_AGG_COUNT },
+    int is;
+};
+
+static const struct choice aggregates[] = {
+    { "NONE", PS_AGG_NONE },
+    { "MIN", PS_AGG_MIN },
+    { "MAX", PS_AGG_MAX },
+    { "AVG", PS_AGG_AVG },
+    { "SUM", PS_AGG_SUM },
+    { "COUNT", PS_AGG_COUNT },
+    { NULL, 0 },
+};
+
+static const struct choice interval_types[] = {
+    { "MILLISECONDS", PS_INTERVAL_MILLISECONDS }, { "WEEK", PS_INTERVAL_WEEK },
+    { "WEEK_ISO", PS_INTERVAL_WEEK_ISO },         { "MONTH", PS_INTERVAL_MONTH },
+    { "QUARTER", PS_INTERVAL_QUARTER },           { NULL, 0 },
+};
+
+static const struct choice downsamples[] = {
+    { "NONE", PS_DOWNSAMPLE_NONE },
+    { "MINMAX", PS_DOWNSAMPLE_MINMAX },
+    { "LTTB", PS_DOWNSAMPLE_LTTB },
+    { NULL, 0 },
 };
 
 void ps_ws_keys_deinit(struct ps_ws_keys *keys)
@@ -228,27 +248,66 @@ static void read_scope(struct ps_ws_command *command, const json_t *object)
     reject(command, "Unknown attribute scope '%s'", scope);
 }
 
-static void read_aggregate(struct ps_ws_command *command, const json_t *object)
+/* One of the names; absent, null and "" are the first. `what`: how the error calls it. */
+static int choice_member(struct ps_ws_command *command, const json_t *object,
+                         const char *member_name, const char *what, const struct choice *choices)
 {
-    const char *name = text_member(command, object, "agg");
-    command->query.aggregate = PS_AGG_NONE;
+    const char *name = text_member(command, object, member_name);
     if (!name || !*name)
+        return choices[0].is;
+    for (const struct choice *choice = choices; choice->name; choice++)
+        if (strcmp(name, choice->name) == 0)
+            return choice->is;
+    reject(command, "Unknown %s '%s'", what, name);
+    return choices[0].is;
+}
+
+/* Whether the zone exists is the reader's to find out: that may need a file. */
+static void read_time_zone(struct ps_ws_command *command, const json_t *object)
+{
+    const char *zone = text_member(command, object, "timeZoneId");
+    if (!zone)
         return;
-    for (size_t i = 0; i < sizeof aggregate_names / sizeof aggregate_names[0]; i++) {
-        if (strcmp(name, aggregate_names[i].name) == 0) {
-            command->query.aggregate = aggregate_names[i].is;
-            return;
-        }
-    }
-    reject(command, "Unknown aggregation '%s'", name);
+    if (strlen(zone) >= sizeof command->query.time_zone)
+        reject(command, "Unknown time zone '%s'", zone);
+    else
+        strcpy(command->query.time_zone, zone);
+}
+
+/* points, downsample: as E6 of the web UI's contract; more points than there may be are the most.
+ */
+static void read_downsample(struct ps_ws_command *command, const json_t *object)
+{
+    struct ps_history_query *query = &command->query;
+    int downsample = choice_member(command, object, "downsample", "downsampling", downsamples);
+    int64_t points = number_member(command, object, "points");
+    if (downsample == PS_DOWNSAMPLE_NONE)
+        return;
+    if (points < PS_DOWNSAMPLE_POINTS_MIN)
+        reject(command, "Downsampling needs 'points', at least %d", PS_DOWNSAMPLE_POINTS_MIN);
+    else if (!ps_history_query_is_raw(query))
+        reject(command, "Downsampling is for raw points, not for aggregated ones");
+    query->downsample = (enum ps_downsample)downsample;
+    query->points = points > PS_WS_LIMIT_MAX ? PS_WS_LIMIT_MAX : (size_t)points;
+}
+
+static void read_buckets(struct ps_ws_command *command, const json_t *object)
+{
+    struct ps_history_query *query = &command->query;
+    query->aggregate =
+        (enum ps_aggregate)choice_member(command, object, "agg", "aggregation", aggregates);
+    query->interval_type = (enum ps_interval_type)choice_member(command, object, "intervalType",
+                                                                "interval type", interval_types);
+    query->interval_ms = number_member(command, object, "interval");
+    read_time_zone(command, object);
 }
 
 static void read_query(struct ps_ws_command *command, const json_t *object)
 {
     struct ps_history_query *query = &command->query;
-    read_aggregate(command, object);
+    read_buckets(command, object);
+    read_downsample(command, object);
     query->start_ms = number_member(command, object, "startTs");
-    query->interval_ms = number_member(command, object, "interval");
     int64_t limit = number_member(command, object, "limit");
     if (query->interval_ms < 0 || limit < 0)
         reject(command, "Interval and limit must not be negative");

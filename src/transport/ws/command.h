@@ -20,7 +20,7 @@
 
 enum {
     PS_WS_LIMIT_DEFAULT = 100,
-    PS_WS_LIMIT_MAX = 50000,     /* points per key; a larger limit means this one */
+    PS_WS_LIMIT_MAX = 50000,     /* points per key, also thinned ones; more means so many */
     PS_WS_UNREADABLE_CMD_ID = 1, /* the id in answers to what has none of its own */
 };
 

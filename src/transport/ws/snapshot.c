@@ -23,6 +23,8 @@ static void fail_reading(struct ps_ws_job *job, enum ps_status st)
     };
     if (st == PS_ELIMIT)
         fail(job, PS_WS_BAD_REQUEST, "Too much data for one answer, ask for less!");
+    else if (st == PS_EINVAL)
+        fail(job, PS_WS_BAD_REQUEST, "Unknown time zone!");
     else
         fail(job, PS_WS_INTERNAL_ERROR, texts[job->ask->type]);
 }
@@ -55,13 +57,14 @@ static void note_newest(struct ps_ws_job *job, const struct ps_points *points)
                       &newest->value);
 }
 
-static enum ps_status put_latest(struct ps_ws_job *job, struct ps_ws_snapshot *snapshot)
+static enum ps_status put_latest(struct ps_ws_job *job, struct ps_db *db,
+                                 struct ps_ws_snapshot *snapshot)
 {
     const struct ps_ws_keys *keys = &job->ask->keys;
     struct ps_entity_ref ref = entity_ref(job);
     struct ps_point_set set;
-    enum ps_status st =
-        ps_entity_latest(job->actors, &ref, (const char *const *)keys->names, keys->count, &set);
+    enum ps_status st = ps_entity_latest(job->actors, db, &ref, (const char *const *)keys->names,
+                                         keys->count, &set);
     if (st != PS_OK)
         return st;
     int64_t now_ms = ps_clock_now_ms();
@@ -105,7 +108,7 @@ static enum ps_status read_telemetry(struct ps_ws_job *job, struct ps_db *db, st
     struct ps_ws_snapshot snapshot;
     ps_ws_snapshot_begin(&snapshot, frame, job->ask->cmd_id);
     enum ps_status st =
-        job->ask->windowed ? put_history(job, db, &snapshot) : put_latest(job, &snapshot);
+        job->ask->windowed ? put_history(job, db, &snapshot) : put_latest(job, db, &snapshot);
     ps_ws_snapshot_end(&snapshot);
     return st;
 }

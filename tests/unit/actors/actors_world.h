@@ -261,7 +261,8 @@ static inline enum ps_status actors_world_do(struct actors_world *world, enum ps
 static inline int64_t actors_world_latest(struct actors_world *world, const char *key)
 {
     struct ps_point_set set;
-    assert_int_equal(ps_entity_latest(world->actors, &world->device, &key, 1, &set), PS_OK);
+    assert_int_equal(ps_entity_latest(world->actors, world->reader, &world->device, &key, 1, &set),
+                     PS_OK);
     assert_int_equal(set.count, 1);
     int64_t latest = set.keys[0].count ? set.keys[0].points[0].value.integer : (int64_t)INT64_MIN;
     ps_point_set_deinit(&set);

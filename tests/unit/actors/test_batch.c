@@ -5,79 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "actors/batch.h"
-#include "unit/core_storage/temp_db.h"
-
-struct fixture {
-    struct temp_db temp;
-    struct ps_port port;
-    _Atomic int64_t next_seq;
-    _Atomic uint32_t next_series;
-    struct ps_series_table table;
-    struct ps_entity_id entity;
-    struct ps_batch *batch;
-    unsigned settled;
-};
-
-static void batch_settled(struct ps_port_item *item, void *owner)
-{
-    (void)item;
-    ((struct fixture *)owner)->settled++;
-}
-
-static void fixture_init(struct fixture *f)
-{
-    memset(f, 0, sizeof *f);
-    temp_db_init(&f->temp);
-    f->next_seq = 1;
-    f->next_series = 1;
-    f->entity = (struct ps_entity_id){ PS_ENTITY_DEVICE, { "device" } };
-    struct ps_series_limits limits = { .head_points_max = 8,
-                                       .memory_max = 1 << 20,
-                                       .next_id = &f->next_series };
-    assert_int_equal(ps_series_table_init(&f->table, &limits), PS_OK);
-    assert_int_equal(ps_port_init(&f->port), PS_OK);
-    assert_int_equal(ps_batch_create(&f->port, &f->next_seq, batch_settled, &f->batch), PS_OK);
-}
-
-static void fixture_deinit(struct fixture *f)
-{
-    ps_batch_destroy(f->batch);
-    ps_series_table_deinit(&f->table);
-    ps_port_deinit(&f->port);
-    temp_db_deinit(&f->temp);
-}
-
-static struct ps_series *series_of(struct fixture *f, const char *key)
-{
-    struct ps_entity_series *entity = ps_series_table_get(&f->table, &f->entity);
-    return ps_series_get(&f->table, entity, key, strlen(key));
-}
-
-/* As writer and shard do. */
-static enum ps_status commit(struct fixture *f)
-{
-    if (f->batch->point_count)
-        ps_journal_finish(&f->batch->encoder);
-    assert_int_equal(ps_db_begin(f->temp.db), PS_OK);
-    enum ps_status st = f->batch->item.run(&f->batch->item, f->temp.db);
-    if (st == PS_OK)
-        st = ps_db_commit(f->temp.db);
-    else
-        ps_db_rollback(f->temp.db);
-    f->batch->item.done(&f->batch->item, st);
-    assert_int_equal(ps_port_drain(&f->port, f), 1);
-    assert_int_equal(f->batch->status, st);
-    return st;
-}
-
-static void add_text_point(struct fixture *f, const char *key, const char *text)
-{
-    char *own = strdup(text);
-    struct ps_value value = { .type = PS_VALUE_STRING, .text = own, .len = (uint32_t)strlen(text) };
-    assert_int_equal(ps_batch_add_point(f->batch, &f->entity, series_of(f, key), 5, &value), PS_OK);
-    free(own); /* it was copied */
-}
+#include "unit/actors/batch_world.h"
 
 static void effects_are_copied_and_written_together(void **state)
 {
@@ -154,6 +82,58 @@ static void a_batch_built_before_a_failure_was_known_does_nothing(void **state)
     fixture_deinit(&f);
 }
 
+static int64_t next_series(struct fixture *f)
+{
+    return temp_db_number(f->temp.db, "SELECT coalesce(max(value), -1) FROM telemetry_state"
+                                      " WHERE key = 'next_series'");
+}
+
+static void series_ids_are_used_up_in_the_commit_that_has_their_rows(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.next_series = 70;
+    add_text_point(&f, "a", "x");
+    add_text_point(&f, "b", "x");
+    assert_int_equal(next_series(&f), -1);
+    assert_int_equal(commit(&f), PS_OK);
+    assert_int_equal(next_series(&f), 72);
+    ps_batch_reset(f.batch);
+    f.next_series = 60; /* another shard's batch, made earlier, comes later */
+    add_text_point(&f, "c", "x");
+    assert_int_equal(commit(&f), PS_OK);
+    assert_int_equal(next_series(&f), 72);
+    ps_batch_reset(f.batch);
+    f.next_series = UINT32_MAX;
+    add_text_point(&f, "d", "x");
+    assert_int_equal(commit(&f), PS_OK);
+    assert_int_equal(next_series(&f), (int64_t)UINT32_MAX + 1);
+    fixture_deinit(&f);
+}
+
+static void a_point_brings_its_time_to_live_along(void **state)
+{
+    (void)state;
+    static const uint32_t ttls[] = { 0, 1, 3153600000, 0 };
+    struct fixture f;
+    struct ps_journal_decoder decoder;
+    struct ps_journal_record record;
+    fixture_init(&f);
+    for (size_t i = 0; i < 4; i++)
+        add_point(&f, "temp", (int64_t)i, ttls[i]);
+    assert_int_equal(commit(&f), PS_OK);
+    assert_int_equal(ps_journal_open(&decoder, f.batch->blob.data, f.batch->blob.len), PS_OK);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(ps_journal_next(&decoder, &record), PS_OK);
+        assert_int_equal(record.ttl_s, ttls[i]);
+        assert_int_equal(f.batch->points[i].ttl_s, ttls[i]);
+    }
+    assert_int_equal(ps_journal_next(&decoder, &record), PS_ENOTFOUND);
+    assert_int_equal(f.batch->item.points_bytes, f.batch->blob.len);
+    fixture_deinit(&f);
+}
+
 struct waiter {
     struct ps_ack ack; /* first */
     unsigned settled;
@@ -193,6 +173,8 @@ int main(void)
         cmocka_unit_test(effects_are_copied_and_written_together),
         cmocka_unit_test(a_null_attribute_deletes_and_nothing_there_is_fine),
         cmocka_unit_test(a_batch_built_before_a_failure_was_known_does_nothing),
+        cmocka_unit_test(series_ids_are_used_up_in_the_commit_that_has_their_rows),
+        cmocka_unit_test(a_point_brings_its_time_to_live_along),
         cmocka_unit_test(an_ack_may_be_in_a_batch_several_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,7 +39,6 @@ static void a_failed_commit_is_told_and_leaves_nothing(void **state)
     assert_int_not_equal(actors_world_do(&w, PS_MSG_POST_TELEMETRY, "temp", 1, 1), PS_OK);
     assert_int_equal(actors_world_latest(&w, "temp"), INT64_MIN);
     assert_int_equal(actors_world_number(&w, "SELECT count(*) FROM series"), 0);
-    assert_int_equal(actors_world_metric(&w, PS_METRIC_COMMITS_FAILED), 1);
     assert_int_equal(actors_world_metric(&w, PS_METRIC_REFUSED_STORAGE), 1);
     actors_world_check_balance(&w);
     change_database(&w, "DROP TRIGGER boom");
@@ -92,6 +91,58 @@ static void what_was_built_on_a_failed_commit_fails_with_it(void **state)
     actors_world_stop(&w);
     actors_world_start(&w);
     assert_int_equal(actors_world_latest(&w, "temp"), 9);
+    actors_world_deinit(&w);
+}
+
+/* A device of another shard. */
+static struct ps_entity_ref elsewhere(struct actors_world *w)
+{
+    for (unsigned i = 0;; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "E%u", i);
+        struct ps_entity_ref ref = actors_world_device(w, name);
+        if (ps_actors_shard_index(w->actors, &ref.entity.id) !=
+            ps_actors_shard_index(w->actors, &w->device.entity.id))
+            return ref;
+    }
+}
+
+/* Two batches of one shard and one of another are in the same transaction; the first cannot be
+ * written. */
+static void a_batch_that_cannot_be_written_takes_only_its_followers_along(void **state)
+{
+    (void)state;
+    struct actors_world w;
+    struct held_commit before;
+    struct sent sent[3] = { { .order = NULL } };
+    unsigned order = 0;
+    actors_world_init(&w);
+    actors_world_start(&w);
+    struct ps_entity_ref other = elsewhere(&w);
+    for (unsigned i = 0; i < 3; i++)
+        sent[i].order = &order;
+    change_database(&w, BREAK("series", "new.key = 'poison'"));
+    actors_world_hold_commits(&w, &before);
+    for (unsigned i = 0; i < 2; i++) {
+        actors_world_send(&w, PS_MSG_POST_TELEMETRY, i ? "fine" : "poison", 1, 1, &sent[i]);
+        actors_world_wait_metric(&w, PS_METRIC_TURNS, i + 1);
+        let_the_shard_turn(&w);
+    }
+    struct ps_msg *msg = actors_world_msg(&w, &other, PS_MSG_POST_TELEMETRY, "temp", 5, 5);
+    assert_int_equal(actors_world_post(&w, msg, &sent[2]), PS_OK);
+    actors_world_wait_metric(&w, PS_METRIC_TURNS, 3);
+    w.device = other;
+    let_the_shard_turn(&w);
+    actors_world_let_commit(&before);
+    actors_world_wait(&w, &order, 3);
+    assert_int_not_equal(sent[0].status, PS_OK);
+    assert_int_not_equal(sent[1].status, PS_OK);
+    assert_int_equal(sent[2].status, PS_OK);
+    assert_int_equal(actors_world_number(&w, "SELECT count(*) FROM series"), 1);
+    assert_int_equal(actors_world_number(&w, "SELECT count(*) FROM journal"), 1);
+    assert_int_equal(actors_world_latest(&w, "temp"), 5);
+    assert_int_equal(actors_world_metric(&w, PS_METRIC_COMMITS_FAILED), 0);
+    actors_world_check_balance(&w);
     actors_world_deinit(&w);
 }
 
@@ -180,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_failed_commit_is_told_and_leaves_nothing),
         cmocka_unit_test(what_was_built_on_a_failed_commit_fails_with_it),
+        cmocka_unit_test(a_batch_that_cannot_be_written_takes_only_its_followers_along),
         cmocka_unit_test(attributes_are_read_again_after_a_failed_commit),
         cmocka_unit_test(many_devices_recover_from_failures_in_the_stream),
     };

@@ -59,12 +59,12 @@ static void latest_without_keys_is_all_of_them_by_name(void **state)
     struct ps_point_set set;
     actors_world_init(&w);
     actors_world_start(&w);
-    assert_int_equal(ps_entity_latest(w.actors, &w.device, NULL, 0, &set), PS_OK);
+    assert_int_equal(ps_entity_latest(w.actors, w.reader, &w.device, NULL, 0, &set), PS_OK);
     assert_int_equal(set.count, 0);
     ps_point_set_deinit(&set);
     assert_int_equal(
         save(&w, "{\"zeta\":1,\"alpha\":\"text\",\"mid\":{\"x\":1},\"none\":null}", &why), PS_OK);
-    assert_int_equal(ps_entity_latest(w.actors, &w.device, NULL, 0, &set), PS_OK);
+    assert_int_equal(ps_entity_latest(w.actors, w.reader, &w.device, NULL, 0, &set), PS_OK);
     assert_int_equal(set.count, 3);
     assert_string_equal(set.keys[0].key, "alpha");
     assert_string_equal(set.keys[1].key, "mid");
@@ -73,7 +73,7 @@ static void latest_without_keys_is_all_of_them_by_name(void **state)
     assert_memory_equal(set.keys[1].points[0].value.text, "{\"x\":1}", 7);
     ps_point_set_deinit(&set);
     const char *keys[] = { "zeta", "nope", "alpha" };
-    assert_int_equal(ps_entity_latest(w.actors, &w.device, keys, 3, &set), PS_OK);
+    assert_int_equal(ps_entity_latest(w.actors, w.reader, &w.device, keys, 3, &set), PS_OK);
     assert_int_equal(set.count, 3);
     assert_string_equal(set.keys[1].key, "nope");
     assert_int_equal(set.keys[1].count, 0);

@@ -14,6 +14,15 @@ static int64_t stored_attribute(struct actors_world *w)
     return actors_world_number(w, "SELECT coalesce(max(value), -1) FROM attribute WHERE key = 'a'");
 }
 
+static void wait_until_all_are_parked(struct actors_world *w)
+{
+    int64_t deadline_ms = ps_clock_mono_ms() + WORLD_DEADLINE_MS;
+    while (actors_world_metric(w, PS_METRIC_ACTORS)) {
+        assert_true(ps_clock_mono_ms() < deadline_ms);
+        ps_port_wait(&w->port, w, 5);
+    }
+}
+
 static void a_parked_actor_comes_back_as_it_was(void **state)
 {
     (void)state;
@@ -24,9 +33,10 @@ static void a_parked_actor_comes_back_as_it_was(void **state)
     for (int i = 1; i <= 2; i++) {
         assert_int_equal(actors_world_do(&w, PS_MSG_POST_TELEMETRY, "temp", i, i), PS_OK);
         assert_int_equal(actors_world_do(&w, PS_MSG_POST_ATTRIBUTES, "a", 7, 0), PS_OK);
-        actors_world_wait_metric(&w, PS_METRIC_ACTORS_PARKED, i);
-        assert_int_equal(actors_world_metric(&w, PS_METRIC_ACTORS), 0);
-        assert_int_equal(actors_world_metric(&w, PS_METRIC_ACTORS_CREATED), i);
+        wait_until_all_are_parked(&w); /* on a busy machine also between the two messages */
+        assert_true(actors_world_metric(&w, PS_METRIC_ACTORS_CREATED) >= i);
+        assert_int_equal(actors_world_metric(&w, PS_METRIC_ACTORS_PARKED),
+                         actors_world_metric(&w, PS_METRIC_ACTORS_CREATED));
         assert_int_equal(actors_world_latest(&w, "temp"), i); /* heads are the shard's */
     }
     assert_int_equal(stored_attribute(&w), 7);

@@ -68,6 +68,22 @@ static void run_takes_all_of_its_options(void **state)
     assert_string_equal(options.sets[1], "storage.dir=./d");
 }
 
+static void upkeep_takes_its_own_options(void **state)
+{
+    (void)state;
+    struct words words;
+    struct ps_cli_options options;
+    struct ps_text why;
+    assert_int_equal(parse(PS_CLI_BACKUP, &words, "--data d --to t", &options, &why), PS_OK);
+    assert_string_equal(options.to, "t");
+    assert_int_equal(parse(PS_CLI_RESTORE, &words, "--from=t --data d", &options, &why), PS_OK);
+    assert_string_equal(options.from, "t");
+    assert_int_equal(parse(PS_CLI_FSCK, &words, "--data d --rebuild", &options, &why), PS_OK);
+    assert_true(options.rebuild);
+    assert_int_equal(parse(PS_CLI_RETENTION, &words, "--config c", &options, &why), PS_OK);
+    assert_string_equal(options.config_file, "c");
+}
+
 static const struct mistake_case {
     enum ps_cli_command command;
     const char *line, *why;
@@ -81,6 +97,13 @@ static const struct mistake_case {
     { PS_CLI_RUN, "--print", "unknown option --print" },
     { PS_CLI_CHECK_CONFIG, "--demo", "unknown option --demo" },
     { PS_CLI_CHECK_CONFIG, "--ready-file x", "unknown option --ready-file" },
+    { PS_CLI_RUN, "--to x", "unknown option --to" },
+    { PS_CLI_BACKUP, "--from x", "unknown option --from" },
+    { PS_CLI_BACKUP, "--to x --to y", "--to is given twice" },
+    { PS_CLI_RESTORE, "--to x", "unknown option --to" },
+    { PS_CLI_RESTORE, "--from", "--from needs a value" },
+    { PS_CLI_FSCK, "--rebuild=yes", "--rebuild takes no value" },
+    { PS_CLI_RETENTION, "--rebuild", "unknown option --rebuild" },
 };
 
 static void mistakes_are_named(void **state)
@@ -134,6 +157,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_words_are_no_options),
         cmocka_unit_test(run_takes_all_of_its_options),
+        cmocka_unit_test(upkeep_takes_its_own_options),
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(the_number_of_settings_is_bounded),
         cmocka_unit_test(options_and_environment_become_settings),

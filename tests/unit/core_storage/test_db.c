@@ -215,6 +215,91 @@ static void a_checkpoint_empties_the_log(void **state)
     assert_true(ps_db_log_frames(temp->db) < 10); /* begun anew */
 }
 
+static int64_t log_size(const struct temp_db *temp)
+{
+    char path[128];
+    struct stat info;
+    snprintf(path, sizeof path, "%s-wal", temp->path);
+    return stat(path, &info) == 0 ? info.st_size : -1;
+}
+
+/* It never waits: while a reader needs the log, it stays. */
+static void the_log_is_cut_to_nothing_when_no_reader_needs_it(void **state)
+{
+    struct temp_db *temp = *state;
+    struct ps_db *reader = NULL;
+    struct ps_text why;
+    assert_int_equal(ps_db_open(temp->path, PS_DB_READER, &reader, &why), PS_OK);
+    assert_int_equal(ps_db_begin_read(reader), PS_OK);
+    assert_int_equal(temp_db_number(reader, "SELECT count(*) FROM t"), 0);
+    assert_int_equal(ps_db_exec(temp->db, "INSERT INTO t(id, v) VALUES(1, zeroblob(100000))"),
+                     PS_OK);
+    assert_int_equal(ps_db_checkpoint_truncate(temp->db), PS_OK);
+    assert_true(log_size(temp) > 100000);
+    ps_db_settle(reader);
+    assert_int_equal(temp_db_number(reader, "SELECT count(*) FROM t"), 1);
+    assert_int_equal(ps_db_checkpoint_truncate(temp->db), PS_OK);
+    assert_int_equal(log_size(temp), 0);
+    assert_int_equal(temp_db_number(reader, "SELECT count(*) FROM t"), 1);
+    ps_db_close(reader);
+}
+
+static void range_files_tell_damage_apart(void **state)
+{
+    struct temp_db *temp = *state;
+    struct ps_db *db = NULL;
+    struct ps_text why = { "" };
+    char path[128];
+    snprintf(path, sizeof path, "%s/range.db", temp->folder);
+    assert_int_equal(ps_db_open(path, PS_DB_RANGE_READER, &db, &why), PS_ENOTFOUND);
+    assert_false(ps_db_exists(path));
+    assert_int_equal(ps_db_open(path, PS_DB_RANGE_WRITER, &db, &why), PS_OK);
+    assert_int_equal(temp_db_number(db, "PRAGMA page_size"), 8192);
+    assert_int_equal(temp_db_number(db, "PRAGMA synchronous"), 2);
+    assert_int_equal(temp_db_number(db, "PRAGMA wal_autocheckpoint"), 0);
+    assert_int_equal(temp_db_number(db, "PRAGMA auto_vacuum"), 2);
+    assert_int_equal(ps_db_exec(db, "CREATE TABLE t(v)"), PS_OK);
+
+    struct ps_db *reader = NULL; /* beside the writer */
+    assert_int_equal(ps_db_open(path, PS_DB_RANGE_READER, &reader, &why), PS_OK);
+    assert_int_equal(ps_db_exec(reader, "INSERT INTO t VALUES(1)"), PS_ESTORE);
+    assert_int_equal(ps_db_exec(db, "INSERT INTO t VALUES(1)"), PS_OK);
+    assert_int_equal(temp_db_number(reader, "SELECT count(*) FROM t"), 1);
+    ps_db_close(db);
+    ps_db_close(reader);
+
+    FILE *file = fopen(path, "r+");
+    for (int i = 0; i < 1000; i++)
+        fputs("damage", file);
+    fclose(file);
+    assert_int_equal(ps_db_open(path, PS_DB_RANGE_READER, &db, &why), PS_EPROTO);
+    assert_int_equal(ps_db_open(path, PS_DB_RANGE_WRITER, &db, &why), PS_EPROTO);
+    assert_non_null(strstr(why.data, "range.db: "));
+}
+
+static void a_removed_database_leaves_nothing(void **state)
+{
+    struct temp_db *temp = *state;
+    static const char *const suffixes[] = { "", "-wal", "-shm" };
+    char path[128], name[160];
+    snprintf(path, sizeof path, "%s/gone.db", temp->folder);
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "%s%s", path, suffixes[i]);
+        FILE *file = fopen(name, "w");
+        fputs("x", file);
+        fclose(file);
+    }
+    assert_true(ps_db_exists(path));
+    assert_int_equal(ps_db_remove(path), PS_OK);
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "%s%s", path, suffixes[i]);
+        assert_false(ps_db_exists(name));
+    }
+    assert_int_equal(ps_db_remove(path), PS_OK); /* nothing to do */
+    assert_int_equal(mkdir(path, 0700), 0);      /* what cannot be deleted is told */
+    assert_int_equal(ps_db_remove(path), PS_ESTORE);
+}
+
 static void a_full_disk_is_told_and_nothing_is_half_there(void **state)
 {
     struct temp_db *temp = *state;
@@ -287,6 +372,9 @@ int main(void)
         TEST(a_reader_reads_and_cannot_write),
         TEST(a_missing_or_foreign_file_is_found_at_open),
         TEST(a_checkpoint_empties_the_log),
+        TEST(the_log_is_cut_to_nothing_when_no_reader_needs_it),
+        TEST(range_files_tell_damage_apart),
+        TEST(a_removed_database_leaves_nothing),
         TEST(a_full_disk_is_told_and_nothing_is_half_there),
         TEST(a_commit_that_finds_no_space_is_rolled_back),
         TEST(lower_knows_more_than_ascii),

@@ -16,7 +16,8 @@ static void put_all(const struct ps_journal_record *records, size_t count, struc
     struct ps_journal_encoder encoder;
     ps_journal_begin(&encoder, out);
     for (size_t i = 0; i < count; i++)
-        ps_journal_put(&encoder, records[i].series, records[i].ts_ms, &records[i].value);
+        ps_journal_put(&encoder, records[i].series, records[i].ts_ms, &records[i].value,
+                       records[i].ttl_s);
     ps_journal_finish(&encoder);
     assert_true(ps_buf_ok(out));
 }
@@ -34,6 +35,8 @@ static void check_all(const struct ps_journal_record *want, size_t count, const 
         assert_int_equal(record.series, want[i].series);
         assert_true(record.ts_ms == want[i].ts_ms);
         assert_true(ps_value_equal(&record.value, &want[i].value));
+        assert_int_equal(record.ttl_s, want[i].ttl_s);
+        assert_int_equal(record.index, i);
     }
     assert_int_equal(ps_journal_next(&decoder, &record), PS_ENOTFOUND);
     assert_int_equal(ps_journal_next(&decoder, &record), PS_ENOTFOUND);
@@ -72,35 +75,44 @@ static void extreme_values_come_back_bit_for_bit(void **state)
         double real;
     } payload_nan = { .bits = 0xfff8dead0000beefull };
     const struct ps_journal_record records[] = {
-        { 1, 0, { .type = PS_VALUE_BOOLEAN, .boolean = false } },
-        { 1, 0, { .type = PS_VALUE_BOOLEAN, .boolean = true } },
-        { UINT32_MAX, INT64_MAX, WHOLE(INT64_MIN) },
-        { 0, INT64_MIN, WHOLE(INT64_MAX) },
-        { UINT32_MAX, -1, WHOLE(0) },
-        { 5, 0, WHOLE(-1) },
-        { 5, INT64_MIN, REAL(NAN) },
-        { 5, INT64_MAX, REAL(-NAN) },
-        { 6, 1, REAL(payload_nan.real) },
-        { 6, 1, REAL(0.0) },
-        { 6, 1, REAL(-0.0) },
-        { 6, 1, REAL(INFINITY) },
-        { 6, 1, REAL(-INFINITY) },
-        { 6, 1, REAL(1.7976931348623157e308) },
-        { 6, 1, REAL(-1.7976931348623157e308) },
-        { 6, 1, REAL(5e-324) },
-        { 6, 1, REAL(0.1) },
-        { 6, 1, REAL(-0.000001) },
-        { 6, 1, REAL(0.1 + 0.2) },
-        { 6, 1, REAL(21.5) },
-        { 6, 1, REAL(9007199254740991.0) },
-        { 6, 1, REAL(9007199254740992.0) },
-        { 6, 1, REAL(-9007199254740993.0) },
-        { 6, 1, REAL(1e15) },
-        { 6, 1, REAL(4503599627370495.5) },
-        { 7, 1, TEXT(PS_VALUE_STRING, "") },
-        { 7, 1, TEXT(PS_VALUE_STRING, "\0\xff") },
-        { 7, 1, TEXT(PS_VALUE_JSON, "{\"a\":[1,2]}") },
-        { 7, 1, { .type = PS_VALUE_STRING, .text = NULL, .len = 0 } },
+        { .series = 1, .ts_ms = 0, .value = { .type = PS_VALUE_BOOLEAN, .boolean = false } },
+        { .series = 1, .ts_ms = 0, .value = { .type = PS_VALUE_BOOLEAN, .boolean = true } },
+        { .series = UINT32_MAX, .ts_ms = INT64_MAX, .value = WHOLE(INT64_MIN) },
+        { .series = 0, .ts_ms = INT64_MIN, .value = WHOLE(INT64_MAX) },
+        { .series = UINT32_MAX, .ts_ms = -1, .value = WHOLE(0) },
+        { .series = 5, .ts_ms = 0, .value = WHOLE(-1) },
+        { .series = 5, .ts_ms = INT64_MIN, .value = REAL(NAN) },
+        { .series = 5, .ts_ms = INT64_MAX, .value = REAL(-NAN) },
+        { .series = 6, .ts_ms = 1, .value = REAL(payload_nan.real) },
+        { .series = 6, .ts_ms = 1, .value = REAL(0.0) },
+        { .series = 6, .ts_ms = 1, .value = REAL(-0.0) },
+        { .series = 6, .ts_ms = 1, .value = REAL(INFINITY) },
+        { .series = 6, .ts_ms = 1, .value = REAL(-INFINITY) },
+        { .series = 6, .ts_ms = 1, .value = REAL(1.7976931348623157e308) },
+        { .series = 6, .ts_ms = 1, .value = REAL(-1.7976931348623157e308) },
+        { .series = 6, .ts_ms = 1, .value = REAL(5e-324) },
+        { .series = 6, .ts_ms = 1, .value = REAL(0.1) },
+        { .series = 6, .ts_ms = 1, .value = REAL(-0.000001) },
+        { .series = 6, .ts_ms = 1, .value = REAL(0.1 + 0.2) },
+        { .series = 6, .ts_ms = 1, .value = REAL(21.5) },
+        { .series = 6, .ts_ms = 1, .value = REAL(9007199254740991.0) },
+        { .series = 6, .ts_ms = 1, .value = REAL(9007199254740992.0) },
+        { .series = 6, .ts_ms = 1, .value = REAL(-9007199254740993.0) },
+        { .series = 6, .ts_ms = 1, .value = REAL(1e15) },
+        { .series = 6, .ts_ms = 1, .value = REAL(4503599627370495.5) },
+        { .series = 7, .ts_ms = 1, .value = TEXT(PS_VALUE_STRING, "") },
+        { .series = 7, .ts_ms = 1, .value = TEXT(PS_VALUE_STRING, "\0\xff") },
+        { .series = 7, .ts_ms = 1, .value = TEXT(PS_VALUE_JSON, "{\"a\":[1,2]}") },
+        { .series = 7, .ts_ms = 1, .value = { .type = PS_VALUE_STRING, .text = NULL, .len = 0 } },
+        { .series = 7, .ts_ms = 1, .value = TEXT(PS_VALUE_STRING, "a"), .ttl_s = 1 },
+        { .series = 7, .ts_ms = 1, .value = REAL(21.5), .ttl_s = UINT32_MAX },
+        { .series = 7, .ts_ms = 1, .value = REAL(NAN), .ttl_s = 86400 },
+        { .series = 7, .ts_ms = 1, .value = WHOLE(7), .ttl_s = 127 },
+        { .series = 7, .ts_ms = 1, .value = TEXT(PS_VALUE_JSON, "[]"), .ttl_s = 128 },
+        { .series = 7,
+          .ts_ms = 1,
+          .value = { .type = PS_VALUE_BOOLEAN, .boolean = true },
+          .ttl_s = 2 },
     };
     check_round_trip(records, sizeof records / sizeof *records);
     check_round_trip(NULL, 0);
@@ -112,9 +124,9 @@ static void a_long_text_comes_back(void **state)
     enum { LEN = 300 * 1000 };
     char *text = malloc(LEN);
     memset(text, 'x', LEN);
-    const struct ps_journal_record record = { 3,
-                                              9,
-                                              { .type = PS_VALUE_JSON, .text = text, .len = LEN } };
+    const struct ps_journal_record record = {
+        .series = 3, .ts_ms = 9, .value = { .type = PS_VALUE_JSON, .text = text, .len = LEN }
+    };
     check_round_trip(&record, 1);
     free(text);
 }
@@ -169,6 +181,7 @@ static void random_records_come_back(void **state)
                 .series = (uint32_t)(random_bits(&seed) >> (random_bits(&seed) % 33 + 31)),
                 .ts_ms = (int64_t)random_bits(&seed) >> random_bits(&seed) % 64,
                 .value = random_value(&seed),
+                .ttl_s = rand_r(&seed) % 3 ? 0 : (uint32_t)(random_bits(&seed) >> 32),
             };
         check_round_trip(records, count);
     }
@@ -182,7 +195,7 @@ static void sensor_blob(struct ps_buf *out, size_t messages, size_t keys)
         for (size_t k = 0; k < keys; k++) {
             struct ps_value value = REAL(20.0 + (double)((i * 7 + k * 13) % 100) / 10);
             ps_journal_put(&encoder, (uint32_t)(i * keys + k + 1), 1719830400000 + (int64_t)i * 3,
-                           &value);
+                           &value, 0);
         }
     }
     ps_journal_finish(&encoder);
@@ -261,6 +274,10 @@ static const struct broken_case {
     { "kind 7", "\x02\x00\x07\x01", 4 },
     { "decimal with 7 places", "\x02\x00\x17\x01", 4 },
     { "kind 255", "\x02\x00\xff\x01", 4 },
+    { "kind 127 with a time to live", "\x02\x00\xff\x01\x01", 5 },
+    { "time to live cut off", "\x02\x00\x81", 3 },
+    { "time to live 0", "\x02\x00\x81\x00", 4 },
+    { "time to live of 2^32 s", "\x02\x00\x81\x80\x80\x80\x80\x10", 8 },
     { "double of 7 bytes", "\x02\x00\x04\0\0\0\0\0\0\0", 10 },
     { "text longer than the blob",
       "\x02\x00\x05\x03"
@@ -281,6 +298,31 @@ static void records_that_cannot_be_are_refused(void **state)
         assert_int_equal(st, PS_EPROTO);
     }
     assert_int_equal(read_first("\x02\x00\x01", 3), PS_OK);
+    assert_int_equal(read_first("\x02\x00\x81\x01", 4), PS_OK);
+}
+
+/* What a release before the time to live has written is read after an update. */
+static void version_1_is_still_read(void **state)
+{
+    (void)state;
+    struct ps_buf blob = { 0 };
+    struct ps_journal_encoder encoder;
+    struct ps_journal_decoder decoder;
+    struct ps_journal_record record;
+    ps_journal_begin(&encoder, &blob);
+    ps_buf_put(&blob, "\x0a\x08\x11\x06\x00\x00\x82\x01", 8);
+    ps_journal_finish(&encoder);
+    blob.data[0] = 1;
+    assert_int_equal(ps_journal_open(&decoder, blob.data, blob.len), PS_OK);
+    assert_int_equal(ps_journal_next(&decoder, &record), PS_OK);
+    assert_int_equal(record.series, 5);
+    assert_int_equal(record.ts_ms, 4);
+    assert_int_equal(record.value.type, PS_VALUE_DOUBLE);
+    assert_true(record.value.real == 0.3);
+    assert_int_equal(record.ttl_s, 0);
+    /* there, the kind of a point with a time to live is no kind */
+    assert_int_equal(ps_journal_next(&decoder, &record), PS_EPROTO);
+    ps_buf_deinit(&blob);
 }
 
 static void another_version_is_refused(void **state)
@@ -289,7 +331,7 @@ static void another_version_is_refused(void **state)
     struct ps_buf blob = { 0 };
     struct ps_journal_decoder decoder;
     sensor_blob(&blob, 1, 1);
-    blob.data[0] = 2;
+    blob.data[0] = 3;
     assert_int_equal(ps_journal_open(&decoder, blob.data, blob.len), PS_EPROTO);
     blob.data[0] = 0;
     assert_int_equal(ps_journal_open(&decoder, blob.data, blob.len), PS_EPROTO);
@@ -306,6 +348,7 @@ int main(void)
         cmocka_unit_test(every_flipped_byte_is_seen),
         cmocka_unit_test(a_cut_blob_is_seen),
         cmocka_unit_test(records_that_cannot_be_are_refused),
+        cmocka_unit_test(version_1_is_still_read),
         cmocka_unit_test(another_version_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -128,41 +128,49 @@ static void write_random_row(struct ps_writer *writer, struct ps_series_table *t
         applied[i].series = series_of(tables, entity, (unsigned)rand_r(seed) % KEYS, &change);
         applied[i].ts_ms = rand_r(seed) % TIMES;
         applied[i].value = random_value(seed, applied[i].text);
-        ps_journal_put(&encoder, applied[i].series->id, applied[i].ts_ms, &applied[i].value);
+        ps_journal_put(&encoder, applied[i].series->id, applied[i].ts_ms, &applied[i].value, 0);
     }
     ps_journal_finish(&encoder);
     assert_int_equal(ps_writer_call(writer, write_change, &change), PS_OK);
     for (unsigned i = 0; i < 30; i++)
         ps_series_apply(applied[i].table, applied[i].series, seq, applied[i].ts_ms,
-                        &applied[i].value);
+                        &applied[i].value, 0);
     ps_buf_deinit(&change.blob);
 }
 
-static void read_range(struct ps_db *db, const struct ps_series *series, int64_t start_ms,
-                       int64_t end_ms, struct ps_points *out)
+static void read_range(struct ps_db *db, const struct ps_series_table *table,
+                       const struct ps_series *series, int64_t start_ms, int64_t end_ms,
+                       struct ps_points *out)
 {
     struct ps_series_copy copy;
     struct ps_history_query query = {
         .start_ms = start_ms, .end_ms = end_ms, .limit = 1000, .ascending = true
     };
-    assert_int_equal(ps_series_copy(series, start_ms, end_ms, &copy), PS_OK);
-    assert_int_equal(ps_history_read(db, &query, &copy, 1, out), PS_OK);
+    assert_int_equal(ps_series_copy(table, series, start_ms, end_ms, &copy), PS_OK);
+    struct ps_history history = { .db = db };
+    assert_int_equal(ps_history_read(&history, &query, &copy, 1, out), PS_OK);
     ps_series_copy_deinit(&copy);
 }
 
-static void assert_same_series(struct ps_db *db, const struct ps_series *live,
+static void assert_same_series(struct ps_db *db, const struct ps_series_table *live_table,
+                               const struct ps_series *live,
+                               const struct ps_series_table *loaded_table,
                                const struct ps_series *loaded, unsigned *seed)
 {
     assert_non_null(loaded);
     assert_int_equal(loaded->id, live->id);
     assert_true(loaded->catalogued);
-    assert_int_equal(loaded->has_latest, live->has_latest);
-    assert_int_equal(loaded->latest.ts_ms, live->latest.ts_ms);
-    assert_true(ps_value_equal(&loaded->latest.value, &live->latest.value));
+    struct ps_point latest, loaded_latest;
+    enum ps_latest known = ps_series_latest(live, 0, 0, &latest);
+    assert_int_equal(ps_series_latest(loaded, 0, 0, &loaded_latest), known);
+    if (known == PS_LATEST_KNOWN) {
+        assert_int_equal(loaded_latest.ts_ms, latest.ts_ms);
+        assert_true(ps_value_equal(&loaded_latest.value, &latest.value));
+    }
     int64_t start_ms = rand_r(seed) % TIMES, end_ms = start_ms + rand_r(seed) % TIMES;
     struct ps_points a = { 0 }, b = { 0 };
-    read_range(db, live, start_ms, end_ms, &a);
-    read_range(db, loaded, start_ms, end_ms, &b);
+    read_range(db, live_table, live, start_ms, end_ms, &a);
+    read_range(db, loaded_table, loaded, start_ms, end_ms, &b);
     assert_int_equal(a.count, b.count);
     for (size_t i = 0; i < a.count; i++) {
         assert_int_equal(a.points[i].ts_ms, b.points[i].ts_ms);
@@ -183,7 +191,7 @@ static void compare_tables(struct ps_db *db, struct ps_series_table *live,
         assert_int_equal(a->count, b->count);
         assert_int_equal(b->entity.type, PS_ENTITY_DEVICE);
         for (uint32_t k = 0; k < a->count; k++)
-            assert_same_series(db, a->items[k],
+            assert_same_series(db, &live[table], a->items[k], &loaded[table],
                                ps_series_find(b, a->items[k]->key, a->items[k]->key_len), seed);
     }
 }
@@ -254,7 +262,7 @@ static void damage_and_orphans_do_not_stop_the_start(void **state)
     temp_db_init(&temp);
     tables_init(tables, &next_id, 8);
     ps_journal_begin(&encoder, &change.blob);
-    ps_journal_put(&encoder, 41, 1, &value);
+    ps_journal_put(&encoder, 41, 1, &value, 0);
     ps_journal_finish(&encoder);
     assert_int_equal(write_change(temp.db, &change), PS_OK);
     assert_int_equal(
@@ -270,12 +278,220 @@ static void damage_and_orphans_do_not_stop_the_start(void **state)
     temp_db_deinit(&temp);
 }
 
+/* ---- what is sealed, deleted, or cannot be ---- */
+
+static void exec(struct ps_db *db, const char *sql)
+{
+    enum ps_status st = ps_db_exec(db, sql);
+    if (st != PS_OK)
+        print_error("%s: %s\n", sql, ps_db_error(db));
+    assert_int_equal(st, PS_OK);
+}
+
+/* Row `seq` with longs at the given times; the value is 100 * seq + index. */
+static void insert_row(struct ps_db *db, int64_t seq, uint32_t series, const int64_t *ts_ms,
+                       size_t count)
+{
+    struct change change = { .seq = seq };
+    struct ps_journal_encoder encoder;
+    ps_journal_begin(&encoder, &change.blob);
+    for (size_t i = 0; i < count; i++) {
+        struct ps_value value = { .type = PS_VALUE_LONG, .integer = seq * 100 + (int64_t)i };
+        ps_journal_put(&encoder, series, ts_ms[i], &value, 0);
+    }
+    ps_journal_finish(&encoder);
+    assert_int_equal(write_change(db, &change), PS_OK);
+    ps_buf_deinit(&change.blob);
+}
+
+static void insert_series(struct ps_db *db, int64_t id, const char *key, const char *floor_ms)
+{
+    char sql[200];
+    snprintf(sql, sizeof sql,
+             "INSERT INTO series(id, entity_type, entity, key, latest_floor_ms)"
+             " VALUES(%lld, %d, x'00000000000000000000000000000001', '%s', %s)",
+             (long long)id, PS_ENTITY_DEVICE, key, floor_ms);
+    exec(db, sql);
+}
+
+struct loaded {
+    struct temp_db temp;
+    _Atomic uint32_t next_id;
+    struct ps_series_table tables[TABLES];
+    struct ps_load_result result;
+};
+
+static void load_it(struct loaded *l)
+{
+    l->next_id = 1;
+    tables_init(l->tables, &l->next_id, 8);
+    assert_int_equal(ps_telemetry_load(l->temp.db, l->tables, table_of, NULL, &l->result), PS_OK);
+}
+
+static struct ps_series *loaded_series(struct loaded *l, const char *key)
+{
+    struct ps_uuid id = { { 0 } };
+    id.bytes[15] = 1;
+    struct ps_entity_series *entity = ps_series_table_find(&l->tables[table_of(&id, NULL)], &id);
+    assert_non_null(entity);
+    return ps_series_find(entity, key, strlen(key));
+}
+
+static size_t head_count(struct loaded *l, const struct ps_series *series)
+{
+    struct ps_series_copy copy;
+    assert_int_equal(ps_series_copy_all(&l->tables[0], series, &copy), PS_OK);
+    size_t count = copy.points.count;
+    ps_series_copy_deinit(&copy);
+    return count;
+}
+
+static void loaded_deinit(struct loaded *l)
+{
+    for (unsigned i = 0; i < TABLES; i++)
+        ps_series_table_deinit(&l->tables[i]);
+    temp_db_deinit(&l->temp);
+}
+
+/* Sealed rows may still be in the journal; they are not read. */
+static void sealed_rows_are_not_read_again(void **state)
+{
+    (void)state;
+    struct loaded l;
+    struct ps_point latest;
+    temp_db_init(&l.temp);
+    insert_series(l.temp.db, 1, "k", "NULL");
+    insert_series(l.temp.db, 2, "idle", "NULL");
+    insert_row(l.temp.db, 1, 1, (const int64_t[]){ 10, 20 }, 2);
+    insert_row(l.temp.db, 2, 1, (const int64_t[]){ 30 }, 1);
+    insert_row(l.temp.db, 3, 1, (const int64_t[]){ 25 }, 1);
+    exec(l.temp.db, "INSERT INTO telemetry_state VALUES('sealed_seq', 2), ('next_series', 9)");
+    exec(l.temp.db, "INSERT INTO telemetry_file VALUES(1, '2026-W01', 0, 100, 1, 0, 0)");
+    exec(l.temp.db,
+         "INSERT INTO telemetry_run VALUES(1, 1, 0, 1, 2, 3, 99, 10, 30, 0, 1, 1, NULL)");
+    load_it(&l);
+    assert_int_equal(l.result.sealed_seq, 2);
+    assert_int_equal(l.result.last_seq, 3);
+    assert_int_equal(l.result.points, 1);
+    assert_int_equal(l.result.next_series, 9);
+    assert_int_equal(head_count(&l, loaded_series(&l, "k")), 1);
+    assert_int_equal(ps_series_latest(loaded_series(&l, "k"), 0, 0, &latest), PS_LATEST_UNKNOWN);
+    assert_int_equal(ps_series_latest(loaded_series(&l, "idle"), 0, 0, &latest), PS_LATEST_UNKNOWN);
+    loaded_deinit(&l);
+}
+
+static void a_journal_that_was_trimmed_keeps_its_numbers(void **state)
+{
+    (void)state;
+    struct loaded l;
+    temp_db_init(&l.temp);
+    exec(l.temp.db, "INSERT INTO telemetry_state VALUES('sealed_seq', 77)");
+    load_it(&l);
+    assert_int_equal(l.result.last_seq, 77);
+    loaded_deinit(&l);
+}
+
+/* Deletions act where they happened: on what came before, up to the record. */
+static void deletions_among_the_rows_are_applied_in_their_place(void **state)
+{
+    (void)state;
+    struct loaded l;
+    struct ps_point latest;
+    temp_db_init(&l.temp);
+    insert_series(l.temp.db, 1, "k", "NULL");
+    insert_row(l.temp.db, 1, 1, (const int64_t[]){ 10, 20, 30 }, 3);
+    insert_row(l.temp.db, 2, 1, (const int64_t[]){ 10, 20, 30 }, 3);
+    exec(l.temp.db, "INSERT INTO tombstone VALUES(1, 1, 20, 31, 2, 2, 0)"); /* before the 3rd */
+    load_it(&l);
+    struct ps_series *series = loaded_series(&l, "k");
+    assert_int_equal(head_count(&l, series), 3); /* twice 10, once 30 */
+    /* What is the newest after a deletion is for the history to say, unless it is in the head. */
+    assert_int_equal(ps_series_latest(series, 0, 0, &latest), PS_LATEST_KNOWN);
+    assert_int_equal(latest.ts_ms, 30);
+    assert_int_equal(latest.value.integer, 202);
+    loaded_deinit(&l);
+}
+
+static void a_deletion_after_the_last_row_counts(void **state)
+{
+    (void)state;
+    struct loaded l;
+    struct ps_point latest;
+    temp_db_init(&l.temp);
+    insert_series(l.temp.db, 1, "k", "NULL");
+    insert_row(l.temp.db, 1, 1, (const int64_t[]){ 10, 20 }, 2);
+    exec(l.temp.db, "INSERT INTO tombstone VALUES(1, 1, 15, 31, 2, 0, 0)");
+    exec(l.temp.db, "INSERT INTO tombstone VALUES(2, 4000000000, 15, 31, 2, 0, 0)");
+    load_it(&l);
+    assert_int_equal(head_count(&l, loaded_series(&l, "k")), 1);
+    assert_int_equal(ps_series_latest(loaded_series(&l, "k"), 0, 0, &latest), PS_LATEST_KNOWN);
+    assert_int_equal(latest.ts_ms, 10);
+    loaded_deinit(&l);
+}
+
+/* Ids that a counter cannot have reached cost neither memory nor the counter; a large one that can
+ * be is fine. */
+static void absurd_series_ids_do_no_harm(void **state)
+{
+    (void)state;
+    struct loaded l;
+    temp_db_init(&l.temp);
+    insert_series(l.temp.db, -5, "minus", "NULL");
+    insert_series(l.temp.db, 0, "zero", "NULL");
+    insert_series(l.temp.db, 3, "fine", "NULL");
+    insert_series(l.temp.db, INT64_C(3000000000), "large", "NULL");
+    insert_series(l.temp.db, UINT32_MAX, "greatest", "NULL");
+    insert_series(l.temp.db, INT64_C(1) << 40, "beyond", "NULL");
+    insert_row(l.temp.db, 1, 3000000000u, (const int64_t[]){ 10, 20 }, 2);
+    insert_row(l.temp.db, 2, UINT32_MAX, (const int64_t[]){ 10, 20 }, 2);
+    insert_row(l.temp.db, 3, 3, (const int64_t[]){ 10 }, 1);
+    load_it(&l);
+    assert_int_equal(l.result.damaged_series, 4);
+    assert_int_equal(l.result.series, 2);
+    assert_int_equal(l.result.next_series, 3000000001u);
+    assert_int_equal(head_count(&l, loaded_series(&l, "large")), 2);
+    assert_int_equal(head_count(&l, loaded_series(&l, "fine")), 1);
+    assert_null(loaded_series(&l, "greatest"));
+    loaded_deinit(&l);
+}
+
+static void a_floor_is_loaded(void **state)
+{
+    (void)state;
+    struct loaded l;
+    struct ps_point latest;
+    temp_db_init(&l.temp);
+    insert_series(l.temp.db, 1, "k", "15");
+    insert_row(l.temp.db, 1, 1, (const int64_t[]){ 10, 20 }, 2);
+    load_it(&l);
+    struct ps_series *series = loaded_series(&l, "k");
+    assert_int_equal(ps_series_latest(series, 0, 0, &latest), PS_LATEST_UNKNOWN);
+    struct ps_history history = { .db = l.temp.db };
+    struct ps_series_copy copy;
+    struct ps_series_newest newest;
+    assert_int_equal(ps_series_copy_all(&l.tables[0], series, &copy), PS_OK);
+    assert_int_equal(ps_history_newest(&history, &copy, &newest), PS_OK);
+    assert_true(newest.has_floor && newest.floor_ms == 15);
+    ps_series_learn_latest(series, &newest);
+    assert_int_equal(ps_series_latest(series, 0, 0, &latest), PS_LATEST_KNOWN);
+    assert_int_equal(latest.ts_ms, 20);
+    ps_series_newest_deinit(&newest);
+    ps_series_copy_deinit(&copy);
+    loaded_deinit(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_loaded_is_what_was_applied),
         cmocka_unit_test(an_empty_database_starts_with_series_one),
         cmocka_unit_test(damage_and_orphans_do_not_stop_the_start),
+        cmocka_unit_test(sealed_rows_are_not_read_again),
+        cmocka_unit_test(a_journal_that_was_trimmed_keeps_its_numbers),
+        cmocka_unit_test(deletions_among_the_rows_are_applied_in_their_place),
+        cmocka_unit_test(a_deletion_after_the_last_row_counts),
+        cmocka_unit_test(absurd_series_ids_do_no_harm),
+        cmocka_unit_test(a_floor_is_loaded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

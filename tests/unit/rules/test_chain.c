@@ -78,6 +78,8 @@ static const struct complaint_case {
       0, 0, "defaultTTL", "must be an integer" },
     { "V8 out of range", CONFIG("action.save_timeseries", "defaultTTL:-1"), true, PS_CHAIN_CONFIG,
       0, 0, "defaultTTL", "out of range" },
+    { "V8 beyond the range", CONFIG("action.save_timeseries", "defaultTTL:3153600001"), true,
+      PS_CHAIN_CONFIG, 0, 0, "defaultTTL", "out of range" },
     { "V8 not of the enum", CONFIG("action.save_attributes", "scope:'HOME_SCOPE'"), true,
       PS_CHAIN_CONFIG, 0, 0, "scope", "not one of" },
     { "V8 list of strings", CONFIG("filter.msg_type", "messageTypes:[1]"), true, PS_CHAIN_CONFIG, 0,

@@ -25,6 +25,8 @@
 #include "core/storage/migrations.h"
 #include "core/storage/reader.h"
 #include "core/storage/writer.h"
+#include "core/telemetry/keeper.h"
+#include "core/telemetry/store.h"
 #include "core/thread.h"
 #include "transport/http/call.h"
 #include "transport/rest/rest.h"
@@ -35,6 +37,7 @@ struct rest_world {
     struct ps_config config;
     struct ps_services services;
     struct ps_db *db; /* what calls read with */
+    struct ps_keeper *keeper;
     struct ps_rest *rest;
     unsigned char key[PS_INSTALL_JWT_KEY_SIZE];
 };
@@ -73,7 +76,24 @@ static struct ps_actors_settings actors_settings(const struct rest_world *world)
         .sessions_per_device_max = 1,
         .head_points_max = 128,
         .head_memory_max = 64 * 1024 * 1024,
+        .store = world->services.store,
     };
+}
+
+/* Seals when the test says so. */
+static void world_start_keeper(struct rest_world *world)
+{
+    const struct ps_keeper_settings settings = {
+        .dir = world->dir,
+        .db_path = world->path,
+        .writer = world->services.writer,
+        .store = world->services.store,
+        .range = PS_RANGE_WEEK,
+        .journal_bytes_max = 1 << 30,
+        .seal_interval_ms = 24 * 3600 * 1000ll,
+        .seal_memory_bytes = 16 << 20,
+    };
+    MUST(ps_keeper_start(&settings, &world->keeper));
 }
 
 static void world_start(struct rest_world *world)
@@ -82,6 +102,7 @@ static void world_start(struct rest_world *world)
     const struct ps_writer_settings writer = { .path = world->path,
                                                .checkpoint_bytes = 16 * 1024 * 1024 };
     MUST(ps_metrics_create(8, &services->metrics));
+    MUST(ps_store_open(&(struct ps_store_settings){ .dir = world->dir }, &services->store, NULL));
     MUST(ps_writer_start(&writer, &services->writer));
     MUST(ps_reader_pool_create(world->path, 2, 100, &services->readers));
     MUST(ps_identity_cache_create(world->path, 1000, &services->identities));
@@ -89,6 +110,7 @@ static void world_start(struct rest_world *world)
     MUST(ps_chains_create(&services->chains));
     MUST(ps_script_cache_create(&services->scripts));
     MUST(ps_rest_load_chains(world->db, services->scripts, services->chains));
+    world_start_keeper(world);
     const struct ps_actors_settings settings = actors_settings(world);
     MUST(ps_actors_create(&settings, &services->actors));
     MUST(ps_actors_start(services->actors));
@@ -124,12 +146,14 @@ static void world_deinit(struct rest_world *world)
     ps_rest_destroy(world->rest);
     ps_actors_stop(services->actors);
     ps_reader_pool_destroy(services->readers);
+    ps_keeper_stop(world->keeper);
     ps_writer_stop(services->writer);
     ps_actors_destroy(services->actors);
     ps_chains_destroy(services->chains);
     ps_script_cache_destroy(services->scripts);
     ps_session_registry_destroy(services->sessions);
     ps_identity_cache_destroy(services->identities);
+    ps_store_close(services->store);
     ps_metrics_destroy(services->metrics);
     ps_db_close(world->db);
     nftw(world->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);

@@ -62,6 +62,43 @@ static void timeseries_with_everything(void **state)
     ps_ws_request_deinit(&request);
 }
 
+static void buckets_and_thinning_are_as_rest_has_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *members;
+        enum ps_interval_type type;
+        const char *zone;
+        enum ps_downsample downsample;
+        size_t points;
+    } cases[] = {
+        { "", PS_INTERVAL_MILLISECONDS, "", PS_DOWNSAMPLE_NONE, 0 },
+        { ",\"intervalType\":null,\"timeZoneId\":null,\"downsample\":null,\"points\":null",
+          PS_INTERVAL_MILLISECONDS, "", PS_DOWNSAMPLE_NONE, 0 },
+        { ",\"agg\":\"SUM\",\"intervalType\":\"WEEK_ISO\",\"timeZoneId\":\"Europe/Kyiv\"",
+          PS_INTERVAL_WEEK_ISO, "Europe/Kyiv", PS_DOWNSAMPLE_NONE, 0 },
+        { ",\"intervalType\":\"QUARTER\"", PS_INTERVAL_QUARTER, "", PS_DOWNSAMPLE_NONE, 0 },
+        { ",\"downsample\":\"MINMAX\",\"points\":600", PS_INTERVAL_MILLISECONDS, "",
+          PS_DOWNSAMPLE_MINMAX, 600 },
+        { ",\"downsample\":\"LTTB\",\"points\":1e9", PS_INTERVAL_MILLISECONDS, "",
+          PS_DOWNSAMPLE_LTTB, PS_WS_LIMIT_MAX },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[512];
+        snprintf(text, sizeof text,
+                 CMD("\"cmdId\":3,\"type\":\"TIMESERIES_HISTORY\"," DEVICE ",\"keys\":\"k\"%s"),
+                 cases[i].members);
+        struct ps_ws_request request = parse_ok(text);
+        const struct ps_history_query *query = &request.commands[0].query;
+        assert_int_equal(request.commands[0].error, PS_WS_NO_ERROR);
+        assert_int_equal(query->interval_type, cases[i].type);
+        assert_string_equal(query->time_zone, cases[i].zone);
+        assert_int_equal(query->downsample, cases[i].downsample);
+        assert_int_equal(query->points, cases[i].points);
+        ps_ws_request_deinit(&request);
+    }
+}
+
 static void absent_members_mean_all_keys_and_latest_values(void **state)
 {
     (void)state;
@@ -190,6 +227,26 @@ static const struct reject_case {
       "Member 'cmdId' must be a 32-bit integer" },
     { "id too large", "\"cmdId\":2147483648,\"type\":\"TIMESERIES\"", 1,
       "Member 'cmdId' must be a 32-bit integer" },
+    { "unknown interval type",
+      "\"cmdId\":6,\"type\":\"TIMESERIES\"," DEVICE ",\"intervalType\":\"YEAR\"", 6,
+      "Unknown interval type 'YEAR'" },
+    { "time zone of the wrong type",
+      "\"cmdId\":6,\"type\":\"TIMESERIES\"," DEVICE ",\"timeZoneId\":1", 6,
+      "Member 'timeZoneId' must be a string" },
+    { "endless time zone",
+      "\"cmdId\":6,\"type\":\"TIMESERIES\"," DEVICE
+      ",\"timeZoneId\":\"0123456789012345678901234567890123456789012345678\"",
+      6, "Unknown time zone '0123456789012345678901234567890123456789012345678'" },
+    { "unknown downsampling",
+      "\"cmdId\":6,\"type\":\"TIMESERIES\"," DEVICE ",\"downsample\":\"BEST\",\"points\":5", 6,
+      "Unknown downsampling 'BEST'" },
+    { "downsampling to nothing",
+      "\"cmdId\":6,\"type\":\"TIMESERIES\"," DEVICE ",\"downsample\":\"LTTB\"", 6,
+      "Downsampling needs 'points', at least 2" },
+    { "downsampling of buckets",
+      "\"cmdId\":6,\"type\":\"TIMESERIES\"," DEVICE
+      ",\"downsample\":\"LTTB\",\"points\":5,\"agg\":\"AVG\",\"intervalType\":\"WEEK\"",
+      6, "Downsampling is for raw points, not for aggregated ones" },
     { "not in this version", "\"cmdId\":9,\"type\":\"ENTITY_DATA\",\"query\":{}", 9,
       "ENTITY_DATA is not available in this version" },
     { "nor this", "\"cmdId\":9,\"type\":\"ALARM_STATUS\"", 9,
@@ -330,6 +387,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(timeseries_with_everything),
+        cmocka_unit_test(buckets_and_thinning_are_as_rest_has_them),
         cmocka_unit_test(absent_members_mean_all_keys_and_latest_values),
         cmocka_unit_test(attributes_know_their_scopes),
         cmocka_unit_test(history_is_a_window),

@@ -117,10 +117,12 @@ static enum ps_status copy_points(const struct ps_points *from, const char *key,
     return PS_OK;
 }
 
-enum ps_status ps_entity_latest(struct ps_actors *actors, const struct ps_entity_ref *ref,
-                                const char *const *keys, size_t key_count, struct ps_point_set *out)
+enum ps_status ps_entity_latest(struct ps_actors *actors, struct ps_db *db,
+                                const struct ps_entity_ref *ref, const char *const *keys,
+                                size_t key_count, struct ps_point_set *out)
 {
     (void)actors;
+    (void)db;
     (void)ref;
     assert_true(key_count <= 1);
     if (!key_count && !fake.latest) {

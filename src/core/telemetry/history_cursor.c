@@ -1,0 +1,584 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/telemetry/history_source.h"
+#include "core/telemetry/store.h"
+
+enum { SIFTED_POINTS = 512 }; /* looked at one by one in one step */
+
+struct open_file {
+    struct ps_run_file *handle;
+    size_t readers;
+};
+
+/* A file of the manifest that may hold points in the range. */
+struct planned_file {
+    const struct ps_manifest_file *file;
+    int64_t key; /* nothing of it comes before */
+};
+
+struct ps_history_cursor {
+    struct ps_history_view *view;
+    struct ps_history_walk walk;
+    uint32_t series;
+    bool expires;             /* points without own time to live can be gone ... */
+    int64_t expired_up_to_ms; /* ... up to here */
+    struct ps_history_source *sources;
+    size_t source_count, source_cap;
+    struct open_file *files;
+    size_t file_count;
+    struct planned_file *plan; /* in the order of the walk */
+    size_t plan_count, next_file;
+    struct ps_tail head, reversed; /* downwards the view's tail is turned round, too */
+    struct ps_chunk_points spare;  /* of a run that is done, for the next one */
+    struct ps_point *sifted;
+    uint32_t *sifted_ttl_s;
+};
+
+/* ---- files ------------------------------------------------------------------------------------
+ */
+
+static int by_walk(const void *left, const void *right)
+{
+    const struct planned_file *a = left, *b = right;
+    return a->key < b->key ? -1 : a->key > b->key;
+}
+
+static void note_extremes(const struct ps_manifest *manifest, const struct ps_manifest_file *file,
+                          int64_t *min_ms, int64_t *max_ms)
+{
+    *min_ms = INT64_MAX;
+    *max_ms = INT64_MIN;
+    for (size_t i = 0; i < file->run_count; i++) {
+        const struct ps_run *run = &manifest->runs.items[file->first_run + i];
+        *min_ms = run->min_ms < *min_ms ? run->min_ms : *min_ms;
+        *max_ms = run->max_ms > *max_ms ? run->max_ms : *max_ms;
+    }
+}
+
+static enum ps_status plan_files(struct ps_history_cursor *cursor)
+{
+    const struct ps_history_view *view = cursor->view;
+    const struct ps_manifest *manifest = &view->manifest;
+    size_t count = manifest->files.count;
+    if (!count)
+        return PS_OK;
+    cursor->plan = calloc(count, sizeof *cursor->plan);
+    cursor->files = calloc(count, sizeof *cursor->files);
+    if (!cursor->plan || !cursor->files)
+        return PS_ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        int64_t min_ms, max_ms;
+        note_extremes(manifest, &manifest->files.items[i], &min_ms, &max_ms);
+        if (min_ms > view->last_ms || max_ms < view->first_ms)
+            continue;
+        cursor->plan[cursor->plan_count++] =
+            (struct planned_file){ .file = &manifest->files.items[i],
+                                   .key = ps_history_key(&cursor->walk,
+                                                         cursor->walk.mask ? max_ms : min_ms) };
+    }
+    qsort(cursor->plan, cursor->plan_count, sizeof *cursor->plan, by_walk);
+    return PS_OK;
+}
+
+static struct ps_history_source *add_source(struct ps_history_cursor *cursor, int64_t rank)
+{
+    if (cursor->source_count == cursor->source_cap) {
+        size_t cap = cursor->source_cap ? cursor->source_cap * 2 : 8;
+        struct ps_history_source *grown = realloc(cursor->sources, cap * sizeof *grown);
+        if (!grown)
+            return NULL;
+        cursor->sources = grown;
+        cursor->source_cap = cap;
+    }
+    struct ps_history_source *source = &cursor->sources[cursor->source_count++];
+    *source = (struct ps_history_source){ .rank = rank };
+    return source;
+}
+
+static void release_file(struct ps_history_cursor *cursor, struct open_file *file)
+{
+    if (file->readers || !file->handle)
+        return;
+    ps_store_return(cursor->view->history->store, file->handle);
+    file->handle = NULL;
+}
+
+static void remove_source(struct ps_history_cursor *cursor, size_t index)
+{
+    struct ps_history_source source = cursor->sources[index];
+    bool is_run = source.rank < PS_RANK_TAIL;
+    size_t file = source.file;
+    ps_history_source_deinit(&source);
+    cursor->sources[index] = cursor->sources[--cursor->source_count];
+    if (is_run) {
+        cursor->files[file].readers--;
+        release_file(cursor, &cursor->files[file]);
+    }
+}
+
+/* Does the manifest still name what could not be found? The snapshot may be older than a merge, or
+ * than the end of a file. */
+static enum ps_status ask_manifest(struct ps_history *history, const char *sql, int64_t file,
+                                   int64_t run, bool *listed)
+{
+    struct ps_stmt *stmt;
+    enum ps_status st = ps_db_prepare(history->db, sql, &stmt);
+    if (st != PS_OK)
+        return st;
+    ps_stmt_bind_int(stmt, 1, file);
+    if (run)
+        ps_stmt_bind_int(stmt, 2, run);
+    st = ps_stmt_step(stmt, listed);
+    if (st == PS_OK && *listed)
+        ps_stmt_reset(stmt);
+    return st;
+}
+
+/* The run is not in its file. PS_EBUSY: it was merged, so the snapshot is too old. */
+static enum ps_status miss_run(struct ps_history *history, const struct ps_manifest_file *file,
+                               int64_t run)
+{
+    bool listed;
+    enum ps_status st = ask_manifest(history,
+                                     "SELECT 1 FROM telemetry_run WHERE file = ? AND run = ?"
+                                     " AND retired_ms IS NULL",
+                                     file->id, run, &listed);
+    if (st != PS_OK || !listed)
+        return st == PS_OK ? PS_EBUSY : st;
+    struct ps_text what;
+    ps_text_set(&what, "%s.db: run %lld is missing", file->name, (long long)run);
+    ps_history_damaged(history, what.data);
+    return PS_OK;
+}
+
+/* The file is not there. A dropped one had nothing that is alive. */
+static enum ps_status miss_file(struct ps_history *history, const struct ps_manifest_file *file)
+{
+    bool listed;
+    enum ps_status st = ask_manifest(
+        history, "SELECT 1 FROM telemetry_file WHERE id = ? AND state = 0", file->id, 0, &listed);
+    if (st != PS_OK || !listed)
+        return st;
+    struct ps_text what;
+    ps_text_set(&what, "%s.db is missing", file->name);
+    ps_history_damaged(history, what.data);
+    return PS_OK;
+}
+
+static enum ps_status add_run(struct ps_history_cursor *cursor, size_t file,
+                              const struct ps_run *run, struct ps_run_reader *reader)
+{
+    struct ps_history_source *source = add_source(cursor, run->journal_last);
+    if (!source) {
+        ps_run_reader_close(reader);
+        return PS_ENOMEM;
+    }
+    source->reader = reader;
+    source->file = file;
+    source->decoded = cursor->spare;
+    cursor->spare = (struct ps_chunk_points){ 0 };
+    cursor->files[file].readers++;
+    return ps_history_source_set_deleted(source, cursor->series, cursor->view);
+}
+
+static enum ps_status open_run(struct ps_history_cursor *cursor, size_t index,
+                               const struct ps_manifest_file *file, const struct ps_run *run)
+{
+    const struct ps_history_view *view = cursor->view;
+    struct ps_run_want want = { .series_from = cursor->series,
+                                .series_to = cursor->series,
+                                .start_ms = view->first_ms,
+                                .end_ms = view->last_ms,
+                                .descending = cursor->walk.mask != 0 };
+    if (run->min_ms > view->last_ms || run->max_ms < view->first_ms)
+        return PS_OK;
+    struct ps_run_reader *reader;
+    enum ps_status st = ps_run_reader_open(cursor->files[index].handle, run->run, &want, &reader);
+    if (st == PS_OK)
+        return add_run(cursor, index, run, reader);
+    if (st == PS_ENOTFOUND)
+        return miss_run(view->history, file, run->run);
+    if (st != PS_EPROTO)
+        return st;
+    ps_history_damaged(view->history, ps_run_file_error(cursor->files[index].handle));
+    return PS_OK;
+}
+
+/* A file that cannot be opened is out of service from now on; its points are missing, which is
+ * reported, and the others are read. *handle is NULL then. */
+static enum ps_status borrow(struct ps_history_cursor *cursor, const struct ps_manifest_file *file,
+                             struct ps_run_file **handle)
+{
+    struct ps_history *history = cursor->view->history;
+    struct ps_text why;
+    *handle = NULL;
+    enum ps_status st = ps_store_borrow(history->store, file->name, false, handle, &why);
+    if (st == PS_ENOTFOUND)
+        return miss_file(history, file);
+    if (st != PS_EPROTO)
+        return st;
+    ps_history_damaged(history, why.data);
+    ps_store_set_aside(history->store, file->name, why.data);
+    return PS_OK;
+}
+
+static enum ps_status open_next_file(struct ps_history_cursor *cursor)
+{
+    const struct ps_manifest_file *file = cursor->plan[cursor->next_file++].file;
+    struct ps_run_file *handle;
+    enum ps_status st = borrow(cursor, file, &handle);
+    if (st != PS_OK || !handle)
+        return st;
+    size_t index = cursor->file_count++;
+    cursor->files[index] = (struct open_file){ .handle = handle };
+    for (size_t i = 0; i < file->run_count && st == PS_OK; i++)
+        st = open_run(cursor, index, file, &cursor->view->manifest.runs.items[file->first_run + i]);
+    release_file(cursor, &cursor->files[index]); /* if nothing of it is in range */
+    return st;
+}
+
+/* ---- memory -----------------------------------------------------------------------------------
+ */
+
+static enum ps_status add_tail(struct ps_history_cursor *cursor, const struct ps_tail *tail,
+                               int64_t rank)
+{
+    if (!tail->count)
+        return PS_OK;
+    struct ps_history_source *source = add_source(cursor, rank);
+    if (!source)
+        return PS_ENOMEM;
+    source->points = tail->points;
+    source->ttl_s = tail->ttl_s;
+    source->count = tail->count;
+    return PS_OK;
+}
+
+static enum ps_status add_journal(struct ps_history_cursor *cursor)
+{
+    const struct ps_tail *tail = ps_history_view_tail(cursor->view, cursor->series);
+    enum ps_status st = PS_OK;
+    if (!tail)
+        return PS_OK;
+    if (!cursor->walk.mask)
+        return add_tail(cursor, tail, PS_RANK_TAIL);
+    for (size_t i = 0; i < tail->count && st == PS_OK; i++)
+        st = ps_tail_add(&cursor->reversed, &tail->points[i], tail->ttl_s ? tail->ttl_s[i] : 0);
+    ps_tail_reverse(&cursor->reversed);
+    return st == PS_OK ? add_tail(cursor, &cursor->reversed, PS_RANK_TAIL) : st;
+}
+
+static enum ps_status add_head(struct ps_history_cursor *cursor, const struct ps_series_copy *copy)
+{
+    const struct ps_history_view *view = cursor->view;
+    enum ps_status st = PS_OK;
+    for (size_t i = 0; i < copy->points.count && st == PS_OK; i++) {
+        const struct ps_point *point = &copy->points.points[i];
+        if (point->ts_ms >= view->first_ms && point->ts_ms <= view->last_ms)
+            st = ps_tail_add(&cursor->head, point, copy->ttl_s ? copy->ttl_s[i] : 0);
+    }
+    if (st == PS_OK)
+        st = ps_tail_settle(&cursor->head);
+    if (cursor->walk.mask)
+        ps_tail_reverse(&cursor->head);
+    return st == PS_OK ? add_tail(cursor, &cursor->head, PS_RANK_HEAD) : st;
+}
+
+enum ps_status ps_history_cursor_open_at(struct ps_history_view *view, size_t index,
+                                         bool descending, struct ps_history_cursor **out)
+{
+    PS_ASSERT(index < view->count);
+    const struct ps_series_copy *copy = &view->copies[index];
+    const struct ps_history *history = view->history;
+    struct ps_history_cursor *cursor = calloc(1, sizeof *cursor);
+    if (!cursor)
+        return PS_ENOMEM;
+    cursor->view = view;
+    cursor->walk = (struct ps_history_walk){ .view = view, .mask = descending ? -1 : 0 };
+    cursor->series = copy->id;
+    cursor->expires =
+        ps_point_expired_up_to(history->default_ttl_s, history->now_ms, &cursor->expired_up_to_ms);
+    enum ps_status st = PS_OK;
+    if (copy->id && view->first_ms <= view->last_ms) {
+        st = plan_files(cursor);
+        if (st == PS_OK)
+            st = add_journal(cursor);
+        if (st == PS_OK)
+            st = add_head(cursor, copy);
+    }
+    if (st != PS_OK) {
+        ps_history_cursor_close(cursor);
+        return st;
+    }
+    *out = cursor;
+    return PS_OK;
+}
+
+enum ps_status ps_history_cursor_open(struct ps_history_view *view, size_t index,
+                                      struct ps_history_cursor **out)
+{
+    return ps_history_cursor_open_at(view, index, view->descending, out);
+}
+
+void ps_history_cursor_close(struct ps_history_cursor *cursor)
+{
+    if (!cursor)
+        return;
+    while (cursor->source_count)
+        remove_source(cursor, cursor->source_count - 1);
+    for (size_t i = 0; i < cursor->file_count; i++)
+        release_file(cursor, &cursor->files[i]);
+    free(cursor->sources);
+    free(cursor->files);
+    free(cursor->plan);
+    ps_tail_deinit(&cursor->head);
+    ps_tail_deinit(&cursor->reversed);
+    ps_chunk_points_deinit(&cursor->spare);
+    free(cursor->sifted);
+    free(cursor->sifted_ttl_s);
+    free(cursor);
+}
+
+/* ---- merging ----------------------------------------------------------------------------------
+ */
+
+/* Where the walk stands: whose turn it is, and up to where nobody else has anything. */
+struct turn {
+    struct ps_history_source *source;
+    int64_t key;
+    bool has_bound;
+    int64_t bound; /* key of the next one else; equal to `key` where times are equal */
+};
+
+/* Of equal keys one that is not decoded comes first: its points may begin later. */
+static bool goes_before(const struct ps_history_source *a, int64_t a_key,
+                        const struct ps_history_source *b, int64_t b_key)
+{
+    return a_key < b_key || (a_key == b_key && a->waiting && !b->waiting);
+}
+
+static void lower(struct turn *turn, int64_t key)
+{
+    if (!turn->has_bound || key < turn->bound)
+        turn->bound = key;
+    turn->has_bound = true;
+}
+
+static void choose(const struct ps_history_cursor *cursor, struct turn *turn)
+{
+    *turn = (struct turn){ .source = NULL };
+    for (size_t i = 0; i < cursor->source_count; i++) {
+        struct ps_history_source *source = &cursor->sources[i];
+        int64_t key = ps_history_source_key(source, &cursor->walk);
+        if (!turn->source || goes_before(source, key, turn->source, turn->key)) {
+            if (turn->source)
+                lower(turn, turn->key);
+            turn->source = source;
+            turn->key = key;
+        } else {
+            lower(turn, key);
+        }
+    }
+}
+
+/* Everybody has something to offer, or is gone. What was handed out may become invalid. */
+static enum ps_status refill(struct ps_history_cursor *cursor)
+{
+    for (size_t i = 0; i < cursor->source_count;) {
+        struct ps_history_source *source = &cursor->sources[i];
+        if (ps_history_source_is_empty(source)) {
+            enum ps_status st = ps_history_source_advance(source, cursor->view->history);
+            if (st != PS_OK)
+                return st;
+        }
+        if (ps_history_source_is_empty(source))
+            remove_source(cursor, i);
+        else
+            i++;
+    }
+    return PS_OK;
+}
+
+/* The turn, with the files open that can have a say. PS_ENOTFOUND: all is done. */
+static enum ps_status next_turn(struct ps_history_cursor *cursor, struct turn *turn)
+{
+    for (;;) {
+        enum ps_status st = refill(cursor);
+        if (st != PS_OK)
+            return st;
+        choose(cursor, turn);
+        bool more = cursor->next_file < cursor->plan_count;
+        if (!more)
+            return turn->source ? PS_OK : PS_ENOTFOUND;
+        int64_t file_key = cursor->plan[cursor->next_file].key;
+        if (turn->source && turn->key < file_key) {
+            lower(turn, file_key);
+            return PS_OK;
+        }
+        st = open_next_file(cursor);
+        if (st != PS_OK)
+            return st;
+    }
+}
+
+/* How many points of the source come before anybody else's. */
+static size_t count_own(const struct ps_history_walk *walk, const struct turn *turn)
+{
+    const struct ps_history_source *source = turn->source;
+    if (!turn->has_bound ||
+        ps_history_key(walk, source->points[source->count - 1].ts_ms) < turn->bound)
+        return source->count - source->at;
+    size_t low = source->at, high = source->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ps_history_key(walk, source->points[middle].ts_ms) < turn->bound)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low - source->at;
+}
+
+/* Several have a point of this time: the last arrival is it, the others are passed over. */
+static struct ps_history_source *settle_tie(struct ps_history_cursor *cursor, int64_t key)
+{
+    struct ps_history_source *last = NULL;
+    for (size_t i = 0; i < cursor->source_count; i++) {
+        struct ps_history_source *source = &cursor->sources[i];
+        if (ps_history_source_key(source, &cursor->walk) != key)
+            continue;
+        source->at++;
+        if (!last || source->rank > last->rank)
+            last = source;
+    }
+    return last;
+}
+
+/* ---- what is alive ----------------------------------------------------------------------------
+ */
+
+static bool is_alive(const struct ps_history_cursor *cursor, const struct ps_history_source *source,
+                     int64_t ts_ms, uint32_t ttl_s)
+{
+    if (ttl_s ? ps_point_is_expired(ts_ms, ttl_s, cursor->view->history->now_ms)
+              : cursor->expires && ts_ms <= cursor->expired_up_to_ms)
+        return false;
+    return !source->deleted_count || !ps_history_source_is_deleted(source, ts_ms);
+}
+
+static enum ps_status sift(struct ps_history_cursor *cursor, const struct ps_history_source *source,
+                           size_t from, size_t count, size_t *kept)
+{
+    if (!cursor->sifted) {
+        cursor->sifted = malloc(SIFTED_POINTS * sizeof *cursor->sifted);
+        cursor->sifted_ttl_s = malloc(SIFTED_POINTS * sizeof *cursor->sifted_ttl_s);
+        if (!cursor->sifted || !cursor->sifted_ttl_s)
+            return PS_ENOMEM;
+    }
+    *kept = 0;
+    for (size_t i = from; i < from + count; i++) {
+        uint32_t ttl_s = source->ttl_s ? source->ttl_s[i] : 0;
+        if (!is_alive(cursor, source, source->points[i].ts_ms, ttl_s))
+            continue;
+        cursor->sifted_ttl_s[*kept] = ttl_s;
+        cursor->sifted[(*kept)++] = source->points[i];
+    }
+    return PS_OK;
+}
+
+/* The times of points [from, from + count), the lesser first. */
+static struct ps_history_span span_of(const struct ps_history_source *source, size_t from,
+                                      size_t count)
+{
+    int64_t a = source->points[from].ts_ms, b = source->points[from + count - 1].ts_ms;
+    return (struct ps_history_span){ .first_ms = a < b ? a : b, .last_ms = a < b ? b : a };
+}
+
+static bool needs_sifting(const struct ps_history_cursor *cursor,
+                          const struct ps_history_source *source, size_t from, size_t count)
+{
+    struct ps_history_span span = span_of(source, from, count);
+    return source->ttl_s || (cursor->expires && span.first_ms <= cursor->expired_up_to_ms) ||
+           ps_history_source_touches_deleted(source, span.first_ms, span.last_ms);
+}
+
+/* Nothing of the waiting chunk is expired or deleted, and all of it is in the range. */
+static bool chunk_is_whole(const struct ps_history_cursor *cursor,
+                           const struct ps_history_source *source)
+{
+    const struct ps_chunk_info *chunk = &source->chunk;
+    const struct ps_history_view *view = cursor->view;
+    if (chunk->first_ms < view->first_ms || chunk->last_ms > view->last_ms)
+        return false;
+    if (chunk->has_default_ttl && cursor->expires && chunk->first_ms <= cursor->expired_up_to_ms)
+        return false;
+    if (chunk->max_ttl_s &&
+        ps_point_is_expired(chunk->first_ms, chunk->min_ttl_s, view->history->now_ms))
+        return false;
+    return !ps_history_source_touches_deleted(source, chunk->first_ms, chunk->last_ms);
+}
+
+/* ---- walking ----------------------------------------------------------------------------------
+ */
+
+/* Offer the waiting chunk's summary; decode it if it is not taken. */
+static enum ps_status open_chunk(struct ps_history_cursor *cursor, const struct turn *turn,
+                                 ps_history_take *take, void *arg)
+{
+    struct ps_history_source *source = turn->source;
+    const struct ps_chunk_info *chunk = &source->chunk;
+    int64_t end_key =
+        ps_history_key(&cursor->walk, cursor->walk.mask ? chunk->first_ms : chunk->last_ms);
+    bool alone = !turn->has_bound || end_key < turn->bound;
+    if (take && alone && chunk_is_whole(cursor, source)) {
+        enum ps_status st = take(arg, chunk);
+        if (st == PS_OK)
+            source->waiting = false;
+        if (st != PS_EUNSUPPORTED)
+            return st;
+    }
+    return ps_history_source_decode(source, &cursor->walk);
+}
+
+enum ps_status ps_history_cursor_step(struct ps_history_cursor *cursor, ps_history_take *take,
+                                      void *arg, const struct ps_point **points,
+                                      const uint32_t **ttl_s, size_t *count)
+{
+    struct turn turn;
+    enum ps_status st;
+    while ((st = next_turn(cursor, &turn)) == PS_OK) {
+        struct ps_history_source *source = turn.source;
+        if (source->waiting) {
+            st = open_chunk(cursor, &turn, take, arg);
+            if (st != PS_OK)
+                return st;
+            continue;
+        }
+        bool tie = turn.has_bound && turn.key == turn.bound;
+        if (tie)
+            source = settle_tie(cursor, turn.key);
+        size_t own = tie ? 1 : count_own(&cursor->walk, &turn);
+        size_t from = tie ? source->at - 1 : source->at;
+        *points = source->points + from;
+        *ttl_s = source->ttl_s ? source->ttl_s + from : NULL;
+        *count = own;
+        if (needs_sifting(cursor, source, from, own)) {
+            own = own < SIFTED_POINTS ? own : SIFTED_POINTS;
+            st = sift(cursor, source, from, own, count);
+            *points = cursor->sifted;
+            *ttl_s = cursor->sifted_ttl_s;
+        }
+        source->at = from + own;
+        if (st != PS_OK || *count)
+            return st;
+    }
+    return st;
+}
+
+enum ps_status ps_history_cursor_next(struct ps_history_cursor *cursor,
+                                      const struct ps_point **points, size_t *count)
+{
+    const uint32_t *ttl_s;
+    return ps_history_cursor_step(cursor, NULL, NULL, points, &ttl_s, count);
+}

@@ -1,0 +1,435 @@
+#include "core/telemetry/int_column.h"
+
+#include "core/telemetry/bit_pack.h"
+
+enum {
+    MINIBLOCK = 128,
+    EXCEPTIONS = 0x80, /* bit of the width byte */
+    HEAD_BYTES_MAX = 1 + PS_VARINT_BYTES_MAX + 1,
+    EXCEPTION_BYTES_MAX = 1 + PS_VARINT_BYTES_MAX,
+    PATCH_WIDTH_MIN = 4, /* narrower miniblocks gain nothing from exceptions */
+    PATCH_COUNT_MIN = 8,
+};
+
+enum shape {
+    SHAPE_CONSTANT,
+    SHAPE_PLAIN,
+    SHAPE_DELTAS,
+    SHAPE_RUNS,
+};
+
+struct frame {
+    int64_t base;
+    uint64_t range; /* greatest value - smallest */
+    unsigned width;
+    size_t bits;  /* what the miniblock takes in it */
+    bool patched; /* some values do not fit */
+};
+
+static int64_t minus(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+
+/* Every value an offset from the smallest, no exceptions. */
+static struct frame frame_of_all(const int64_t *values, size_t count)
+{
+    int64_t min = values[0], max = values[0];
+    for (size_t i = 1; i < count; i++) {
+        min = values[i] < min ? values[i] : min;
+        max = values[i] > max ? values[i] : max;
+    }
+    struct frame all = { .base = min, .range = (uint64_t)minus(max, min) };
+    all.width = ps_bit_width(all.range);
+    all.bits = count * all.width;
+    return all;
+}
+
+/* The width, below that of all, that is cheapest if wider values become exceptions; *bits its cost.
+ * of_width[w] counts values of w bits. */
+static unsigned cheapest_width(const unsigned of_width[65], size_t count, size_t *bits)
+{
+    unsigned best = 64, exceptions = 0;
+    size_t exception_bits = 0;
+    *bits = SIZE_MAX;
+    for (unsigned width = 64; width-- > 0;) {
+        exceptions += of_width[width + 1];
+        exception_bits += of_width[width + 1] * (8 + (width + 1 + 7) / 7 * (size_t)8);
+        size_t all = count * width + exception_bits + 8;
+        if (exceptions && all < *bits) {
+            *bits = all;
+            best = width;
+        }
+    }
+    return best;
+}
+
+/* Of five values across the miniblock the middle one: near the crowd, whatever the outliers are. */
+static int64_t middle_of_some(const int64_t *values, size_t count)
+{
+    int64_t some[5];
+    for (size_t i = 0; i < 5; i++) {
+        int64_t value = values[i * (count - 1) / 4];
+        size_t at = i;
+        for (; at > 0 && some[at - 1] > value; at--)
+            some[at] = some[at - 1];
+        some[at] = value;
+    }
+    return some[2];
+}
+
+/* Is it worth looking for exceptions? Where values fill their width evenly or in a bell, none would
+ * pay; where a few are far off, most are much nearer to the middle than the range is wide. */
+static bool may_have_outliers(const int64_t *values, size_t count, const struct frame *frame,
+                              int64_t middle)
+{
+    uint64_t sum = 0;
+    if (frame->width > 48)
+        return true;
+    uint64_t range = frame->range, half = 1ull << (frame->width - 1);
+    if (range - half < half / 4) /* just too wide for a bit less */
+        return true;
+    for (size_t i = 0; i < count; i++) {
+        int64_t away = minus(values[i], middle), sign = away >> 63;
+        sum += (uint64_t)((away ^ sign) - sign);
+    }
+    return sum * 8 < range * count;
+}
+
+/* A window from `min` up leaves out values far above; one around the middle, on both sides. */
+static void patch_frame(const int64_t *values, size_t count, struct frame *frame)
+{
+    unsigned above[65] = { 0 }, around[65] = { 0 };
+    int64_t min = frame->base, middle = middle_of_some(values, count);
+    if (!may_have_outliers(values, count, frame, middle))
+        return;
+    for (size_t i = 0; i < count; i++) {
+        above[ps_bit_width((uint64_t)minus(values[i], min))]++;
+        around[ps_bit_width(ps_zigzag(minus(values[i], middle)))]++;
+    }
+    size_t bits;
+    unsigned width = cheapest_width(above, count, &bits);
+    if (bits < frame->bits)
+        *frame = (struct frame){ .base = min, .width = width, .bits = bits, .patched = true };
+    width = cheapest_width(around, count, &bits);
+    if (bits < frame->bits) {
+        uint64_t below = width ? 1ull << (width - 1) : 0;
+        *frame = (struct frame){
+            .base = minus(middle, (int64_t)below), .width = width, .bits = bits, .patched = true
+        };
+    }
+}
+
+static struct frame choose_frame(const int64_t *values, size_t count)
+{
+    struct frame frame = frame_of_all(values, count);
+    if (frame.width > PATCH_WIDTH_MIN && count >= PATCH_COUNT_MIN)
+        patch_frame(values, count, &frame);
+    return frame;
+}
+
+/* Offsets of the values; returns how many are exceptions, with their positions. */
+static size_t offsets_of(const int64_t *values, size_t count, const struct frame *frame,
+                         uint64_t offsets[MINIBLOCK], uint8_t positions[MINIBLOCK])
+{
+    size_t exceptions = 0;
+    for (size_t i = 0; i < count; i++)
+        offsets[i] = (uint64_t)minus(values[i], frame->base);
+    for (size_t i = 0; frame->patched && i < count; i++) {
+        positions[exceptions] = (uint8_t)i;
+        exceptions += offsets[i] >> frame->width > 0; /* patched: the width is below 64 */
+    }
+    return exceptions;
+}
+
+static uint8_t *write_exceptions(uint8_t *at, uint64_t *offsets, const uint8_t *positions,
+                                 size_t exceptions)
+{
+    *at++ = (uint8_t)exceptions;
+    memcpy(at, positions, exceptions);
+    at += exceptions;
+    for (size_t i = 0; i < exceptions; i++) {
+        at = ps_varint_write(at, ps_zigzag((int64_t)offsets[positions[i]]));
+        offsets[positions[i]] = 0;
+    }
+    return at;
+}
+
+static void put_miniblock(struct ps_buf *out, const int64_t *values, size_t count)
+{
+    if (!ps_buf_reserve(out, HEAD_BYTES_MAX + MINIBLOCK * EXCEPTION_BYTES_MAX +
+                                 MINIBLOCK * sizeof *values + PS_BIT_PACK_SLACK))
+        return;
+    struct frame frame = choose_frame(values, count);
+    uint64_t offsets[MINIBLOCK];
+    uint8_t positions[MINIBLOCK];
+    size_t exceptions = offsets_of(values, count, &frame, offsets, positions);
+    uint8_t *start = (uint8_t *)out->data + out->len, *at = start;
+    *at++ = (uint8_t)(frame.width | (exceptions ? EXCEPTIONS : 0));
+    at = ps_varint_write(at, ps_zigzag(frame.base));
+    if (exceptions)
+        at = write_exceptions(at, offsets, positions, exceptions);
+    at = ps_bit_pack(at, offsets, count, frame.width);
+    out->len += (size_t)(at - start);
+}
+
+void ps_int_column_put_plain(struct ps_buf *out, const int64_t *values, size_t count)
+{
+    for (size_t i = 0; i < count; i += MINIBLOCK)
+        put_miniblock(out, values + i, count - i < MINIBLOCK ? count - i : MINIBLOCK);
+}
+
+size_t ps_int_column_plain_bits(const int64_t *values, size_t count, bool outliers)
+{
+    size_t bits = 0;
+    for (size_t i = 0; i < count; i += MINIBLOCK) {
+        size_t some = count - i < MINIBLOCK ? count - i : MINIBLOCK;
+        struct frame frame =
+            outliers ? choose_frame(values + i, some) : frame_of_all(values + i, some);
+        bits += 8 + 8 * ps_varint_size(ps_zigzag(frame.base)) + (frame.bits + 7) / 8 * 8;
+    }
+    return bits;
+}
+
+static size_t put_shaped(struct ps_buf *out, const int64_t *values, size_t count);
+
+static void put_runs(struct ps_buf *out, const int64_t *values, size_t count, size_t runs,
+                     struct ps_int_column_scratch *scratch)
+{
+    size_t run = 0, start = 0;
+    for (size_t i = 1; i <= count; i++) {
+        if (i < count && values[i] == values[start])
+            continue;
+        scratch->values[run] = values[start];
+        scratch->lengths[run++] = (int64_t)(i - start);
+        start = i;
+    }
+    ps_buf_put_char(out, SHAPE_RUNS);
+    ps_varint_put(out, runs);
+    put_shaped(out, scratch->values, runs);
+    put_shaped(out, scratch->lengths, runs);
+}
+
+static void put_deltas(struct ps_buf *out, const int64_t *values, size_t count)
+{
+    int64_t deltas[MINIBLOCK];
+    ps_buf_put_char(out, SHAPE_DELTAS);
+    ps_varint_put(out, ps_zigzag(values[0]));
+    for (size_t i = 1; i < count; i += MINIBLOCK) {
+        size_t some = count - i < MINIBLOCK ? count - i : MINIBLOCK;
+        for (size_t k = 0; k < some; k++)
+            deltas[k] = minus(values[i + k], values[i + k - 1]);
+        put_miniblock(out, deltas, some);
+    }
+}
+
+struct costs {
+    size_t plain, deltas; /* bits, about */
+    size_t runs;
+};
+
+/* Widths of values and of differences, miniblock by miniblock, as if there were no exceptions. */
+static struct costs costs_of(const int64_t *values, size_t count)
+{
+    struct costs costs = { .deltas = 8 * ps_varint_size(ps_zigzag(values[0])), .runs = 1 };
+    int64_t before = values[0];
+    for (size_t i = 0; i < count; i += MINIBLOCK) {
+        size_t some = count - i < MINIBLOCK ? count - i : MINIBLOCK;
+        int64_t min = values[i], max = min;
+        int64_t least = INT64_MAX, most = INT64_MIN;
+        for (size_t k = 0; k < some; k++) {
+            int64_t value = values[i + k], delta = minus(value, before);
+            before = value;
+            costs.runs += delta != 0;
+            min = value < min ? value : min;
+            max = value > max ? value : max;
+            if (i + k == 0)
+                continue;
+            least = delta < least ? delta : least;
+            most = delta > most ? delta : most;
+        }
+        costs.plain +=
+            8 * ps_varint_size(ps_zigzag(min)) + some * ps_bit_width((uint64_t)minus(max, min));
+        if (least <= most)
+            costs.deltas += 8 * ps_varint_size(ps_zigzag(least)) +
+                            some * ps_bit_width((uint64_t)minus(most, least));
+    }
+    return costs;
+}
+
+/* Any shape but runs; returns how many runs there are. */
+static size_t put_shaped(struct ps_buf *out, const int64_t *values, size_t count)
+{
+    struct costs costs = costs_of(values, count);
+    if (costs.runs == 1) {
+        ps_buf_put_char(out, SHAPE_CONSTANT);
+        ps_varint_put(out, ps_zigzag(values[0]));
+    } else if (costs.deltas < costs.plain) {
+        put_deltas(out, values, count);
+    } else {
+        ps_buf_put_char(out, SHAPE_PLAIN);
+        ps_int_column_put_plain(out, values, count);
+    }
+    return costs.runs;
+}
+
+void ps_int_column_put(struct ps_buf *out, const int64_t *values, size_t count,
+                       struct ps_int_column_scratch *scratch)
+{
+    if (count == 0)
+        return;
+    size_t start = out->len, runs = put_shaped(out, values, count), shaped = out->len - start;
+    /* A run takes at least a few bits of value and of length: only then is it worth a try. */
+    if (runs == 1 || runs > PS_INT_COLUMN_RUNS_MAX || runs * 4 > shaped * 8 || !ps_buf_ok(out))
+        return;
+    put_runs(out, values, count, runs, scratch);
+    size_t as_runs = out->len - start - shaped;
+    if (as_runs < shaped && ps_buf_ok(out)) {
+        memmove(out->data + start, out->data + start + shaped, as_runs);
+        out->len = start + as_runs;
+    } else {
+        out->len = start + shaped;
+    }
+}
+
+static bool take_exceptions(struct ps_byte_cursor *in, size_t count, size_t exceptions,
+                            const uint8_t *positions, int64_t *offsets)
+{
+    for (size_t i = 0; i < exceptions; i++) {
+        if (positions[i] >= count || !ps_cursor_signed(in, &offsets[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Unpacking loads words beyond the packed bytes; at the end of what may be read it works on a copy.
+ */
+static void unpack(const struct ps_byte_cursor *rest, const uint8_t *packed, size_t len,
+                   size_t count, unsigned width, uint64_t *out)
+{
+    uint8_t copy[MINIBLOCK * sizeof *out + PS_BIT_PACK_SLACK];
+    if (ps_cursor_left(rest) < PS_BIT_PACK_SLACK) {
+        memcpy(copy, packed, len);
+        memset(copy + len, 0, PS_BIT_PACK_SLACK);
+        packed = copy;
+    }
+    ps_bit_unpack(packed, count, width, out);
+}
+
+/* The offsets of a miniblock, exceptions in place, and their base. */
+static bool take_miniblock(struct ps_byte_cursor *in, size_t count, int64_t *base,
+                           uint64_t offsets[MINIBLOCK])
+{
+    uint8_t head, exceptions = 0;
+    const uint8_t *positions = NULL, *packed;
+    int64_t apart[MINIBLOCK];
+    if (!ps_cursor_byte(in, &head) || !ps_cursor_signed(in, base))
+        return false;
+    unsigned width = head & ~EXCEPTIONS;
+    if (width > 64)
+        return false;
+    if (head & EXCEPTIONS) {
+        if (!ps_cursor_byte(in, &exceptions) || exceptions > count ||
+            !ps_cursor_bytes(in, exceptions, &positions) ||
+            !take_exceptions(in, count, exceptions, positions, apart))
+            return false;
+    }
+    size_t len = ps_bit_pack_bytes(count, width);
+    if (!ps_cursor_bytes(in, len, &packed))
+        return false;
+    unpack(in, packed, len, count, width, offsets);
+    for (size_t i = 0; i < exceptions; i++)
+        offsets[positions[i]] = (uint64_t)apart[i];
+    return true;
+}
+
+bool ps_int_column_take_plain(struct ps_byte_cursor *in, size_t count, int64_t *out)
+{
+    uint64_t offsets[MINIBLOCK];
+    for (size_t i = 0; i < count; i += MINIBLOCK) {
+        size_t some = count - i < MINIBLOCK ? count - i : MINIBLOCK;
+        int64_t base;
+        if (!take_miniblock(in, some, &base, offsets))
+            return false;
+        for (size_t k = 0; k < some; k++)
+            out[i + k] = (int64_t)((uint64_t)base + offsets[k]);
+    }
+    return true;
+}
+
+static bool take_deltas(struct ps_byte_cursor *in, size_t count, int64_t *out)
+{
+    uint64_t offsets[MINIBLOCK];
+    if (!ps_cursor_signed(in, &out[0]))
+        return false;
+    uint64_t value = (uint64_t)out[0];
+    for (size_t i = 1; i < count; i += MINIBLOCK) {
+        size_t some = count - i < MINIBLOCK ? count - i : MINIBLOCK;
+        int64_t base;
+        if (!take_miniblock(in, some, &base, offsets))
+            return false;
+        for (size_t k = 0; k < some; k++) {
+            value += (uint64_t)base + offsets[k];
+            out[i + k] = (int64_t)value;
+        }
+    }
+    return true;
+}
+
+static bool take_constant(struct ps_byte_cursor *in, size_t count, int64_t *out)
+{
+    int64_t value;
+    if (!ps_cursor_signed(in, &value))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        out[i] = value;
+    return true;
+}
+
+/* Any shape but runs: runs do not nest. */
+static bool take_simple(struct ps_byte_cursor *in, uint8_t shape, size_t count, int64_t *out)
+{
+    switch (shape) {
+    case SHAPE_CONSTANT:
+        return take_constant(in, count, out);
+    case SHAPE_PLAIN:
+        return ps_int_column_take_plain(in, count, out);
+    case SHAPE_DELTAS:
+        return take_deltas(in, count, out);
+    default:
+        return false;
+    }
+}
+
+static bool take_runs(struct ps_byte_cursor *in, size_t count, int64_t *out,
+                      struct ps_int_column_scratch *scratch)
+{
+    size_t runs, at = 0;
+    uint8_t shape;
+    if (!ps_cursor_count(in, PS_INT_COLUMN_RUNS_MAX, &runs) || runs == 0)
+        return false;
+    if (!ps_cursor_byte(in, &shape) || !take_simple(in, shape, runs, scratch->values))
+        return false;
+    if (!ps_cursor_byte(in, &shape) || !take_simple(in, shape, runs, scratch->lengths))
+        return false;
+    for (size_t run = 0; run < runs; run++) {
+        if (scratch->lengths[run] < 1 || (uint64_t)scratch->lengths[run] > count - at)
+            return false;
+        for (int64_t left = scratch->lengths[run]; left > 0; left--)
+            out[at++] = scratch->values[run];
+    }
+    return at == count;
+}
+
+bool ps_int_column_take(struct ps_byte_cursor *in, size_t count, int64_t *out,
+                        struct ps_int_column_scratch *scratch)
+{
+    uint8_t shape;
+    if (count == 0)
+        return true;
+    if (!ps_cursor_byte(in, &shape))
+        return false;
+    if (shape == SHAPE_RUNS)
+        return take_runs(in, count, out, scratch);
+    return take_simple(in, shape, count, out);
+}

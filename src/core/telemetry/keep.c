@@ -1,0 +1,169 @@
+#include "core/telemetry/keep.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/storage/writer.h"
+#include "core/telemetry/store.h"
+
+enum { PATH_SIZE = 1024, TTL_AGE_MAX_MS = 60000 };
+
+void ps_keep_deinit(struct ps_keep *keep)
+{
+    ps_ttl_table_deinit(&keep->ttl);
+    keep->ttl_loaded_ms = 0;
+}
+
+void ps_keep_count(const struct ps_keep *keep, enum ps_metric metric, int64_t n)
+{
+    if (keep->metrics && n)
+        ps_metrics_add(keep->metrics, keep->metrics_lane, metric, n);
+}
+
+static bool is_to_stop(const struct ps_keep *keep)
+{
+    return keep->stop && atomic_load_explicit(keep->stop, memory_order_relaxed);
+}
+
+enum ps_status ps_keep_breathe(struct ps_keep *keep)
+{
+    if (keep->breathe && !is_to_stop(keep))
+        keep->breathe(keep, keep->breathe_arg);
+    return is_to_stop(keep) ? PS_ECLOSED : PS_OK;
+}
+
+/* ---- damaged files ---- */
+
+struct aside {
+    char name[PS_MANIFEST_NAME_SIZE], renamed[PS_MANIFEST_NAME_SIZE];
+};
+
+static enum ps_status put_aside(struct ps_db *db, void *arg)
+{
+    const struct aside *aside = arg;
+    struct ps_manifest_file file;
+    enum ps_status st = ps_manifest_find_file(db, aside->name, &file);
+    if (st == PS_ENOTFOUND)
+        return PS_OK; /* it never came into the manifest */
+    return st == PS_OK ? ps_manifest_set_aside(db, file.id, aside->renamed) : st;
+}
+
+enum ps_status ps_keep_settle_aside(struct ps_keep *keep)
+{
+    struct aside aside;
+    while (ps_store_next_aside(keep->store, aside.name, aside.renamed)) {
+        enum ps_status st = ps_writer_call(keep->writer, put_aside, &aside);
+        if (st != PS_OK)
+            return st;
+        ps_store_settle_aside(keep->store, aside.name);
+    }
+    return PS_OK;
+}
+
+enum ps_status ps_keep_borrow(struct ps_keep *keep, const char *name, struct ps_run_file **out)
+{
+    struct ps_text why = { "" };
+    if (keep->lent && strcmp(keep->lent_name, name) == 0) {
+        *out = keep->lent;
+        return PS_OK;
+    }
+    enum ps_status st = ps_store_borrow(keep->store, name, true, out, &why);
+    if (st != PS_EPROTO)
+        return st;
+    ps_store_set_aside(keep->store, name, why.data);
+    st = ps_keep_settle_aside(keep);
+    if (st == PS_OK)
+        st = ps_store_borrow(keep->store, name, true, out, NULL);
+    return st == PS_EPROTO ? PS_EBUSY : st; /* a reader still holds the damaged one */
+}
+
+void ps_keep_return(struct ps_keep *keep, struct ps_run_file *file)
+{
+    if (file && file != keep->lent)
+        ps_store_return(keep->store, file);
+}
+
+/* ---- time to live ---- */
+
+static enum ps_status load_ttl(struct ps_keep *keep, bool fresh)
+{
+    int64_t now_ms = ps_clock_mono_ms();
+    if (!fresh && keep->ttl_loaded_ms && now_ms - keep->ttl_loaded_ms < TTL_AGE_MAX_MS)
+        return PS_OK;
+    keep->ttl_loaded_ms = 0;
+    enum ps_status st = ps_db_begin_read(keep->db);
+    if (st == PS_OK)
+        st = ps_ttl_table_load(keep->db, keep->default_ttl_s, &keep->ttl);
+    ps_db_rollback(keep->db);
+    if (st == PS_OK)
+        keep->ttl_loaded_ms = now_ms ? now_ms : 1;
+    return st;
+}
+
+/* A series that came after the table was loaded. */
+static enum ps_status ask_catalogue(struct ps_keep *keep, uint32_t series, uint32_t *ttl_s)
+{
+    struct ps_stmt *stmt;
+    bool row;
+    enum ps_status st =
+        ps_db_prepare(keep->db, "SELECT entity_type, entity FROM series WHERE id = ?", &stmt);
+    if (st != PS_OK)
+        return st;
+    ps_stmt_bind_int(stmt, 1, series);
+    st = ps_stmt_step(stmt, &row);
+    if (st != PS_OK || !row)
+        return st == PS_OK ? PS_ENOTFOUND : st;
+    struct ps_entity_id entity = { .type = (enum ps_entity_type)ps_stmt_int(stmt, 0),
+                                   .id = ps_stmt_uuid(stmt, 1) };
+    ps_stmt_reset(stmt);
+    return ps_ttl_default(keep->db, &entity, keep->default_ttl_s, ttl_s);
+}
+
+enum ps_status ps_keep_default_ttl(struct ps_keep *keep, uint32_t series, uint32_t *ttl_s)
+{
+    enum ps_status st = load_ttl(keep, false);
+    if (st != PS_OK || ps_ttl_table_find(&keep->ttl, series, ttl_s))
+        return st;
+    return ask_catalogue(keep, series, ttl_s);
+}
+
+enum ps_status ps_keep_greatest_ttl(struct ps_keep *keep, bool fresh, uint32_t *ttl_s)
+{
+    enum ps_status st = load_ttl(keep, fresh);
+    if (st == PS_OK)
+        *ttl_s = keep->ttl.most_s;
+    return st;
+}
+
+/* ---- the hold of a backup ---- */
+
+bool ps_keep_lock(struct ps_keep *keep, int *fd)
+{
+    char path[PATH_SIZE];
+    *fd = -1;
+    if (!keep->dir || keep->locked)
+        return true;
+    snprintf(path, sizeof path, "%s/backup.lock", keep->dir);
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (*fd < 0)
+        return false;
+    if (flock(*fd, LOCK_EX | LOCK_NB) == 0) {
+        keep->locked = true;
+        return true;
+    }
+    close(*fd);
+    *fd = -1;
+    return false;
+}
+
+void ps_keep_unlock(struct ps_keep *keep, int fd)
+{
+    if (fd < 0)
+        return;
+    close(fd);
+    keep->locked = false;
+}

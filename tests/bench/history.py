@@ -1,0 +1,145 @@
+"""The section "history" of bench.py: what stored telemetry costs, and how fast it is read.
+
+Data sets and what each program does are told in history_data.h, history_codec.c, history_store.c
+and history_ingest.c; PostgreSQL in history_postgres.py.
+"""
+
+import json
+import statistics
+import subprocess
+import tempfile
+
+import history_postgres
+
+CONNECTIONS = 9000
+POINTS_SEALED = 20e6  # how many points a run with sealing takes at least
+# Nothing is sealed while this server is measured.
+UNSEALED = ("telemetry.journal_bytes_max=1073741824", "telemetry.seal_interval_ms=604800000")
+SEALED = ("telemetry.range=day", "telemetry.ttl_days=1")
+GOALS = {"bytes": 1.5, "written": 60, "read": 16, "year_ms": 20, "ingest": 0.8, "puback": 2}
+
+
+def run(options, bench):
+    """`bench` is the module bench: its tools, servers and report()."""
+    print("  history_codec", flush=True)
+    subprocess.run([str(bench.TOOLS / "history_codec")], check=True, timeout=300)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, optional_postgres() as postgres:
+        space(options, bench, folder, postgres)
+        reading(options, bench, folder, postgres)
+        storage_ingest(options, bench, folder)
+    server_ingest(options, bench)
+
+
+class Nobody:
+    """Stands in for PostgreSQL where it is not installed."""
+
+    def __enter__(self):
+        return None
+
+    def __exit__(self, *_):
+        pass
+
+
+def optional_postgres():
+    missing = history_postgres.missing()
+    if not missing:
+        return history_postgres.Postgres()
+    print(f"  without PostgreSQL: apt-get install {missing}")
+    return Nobody()
+
+
+def copy_command(bench, name, points, series):
+    return [str(bench.TOOLS / "history_store"), "copy", name, str(points), str(series)]
+
+
+def space(options, bench, folder, postgres):
+    """Bytes a point, everything on disk counted."""
+    points = 200000 if options.quick else 2000000
+    answer = json.loads(subprocess.run(
+        [str(bench.TOOLS / "history_store"), "space", folder, str(points)], check=True,
+        capture_output=True, text=True, timeout=1200).stdout)
+    print(f"  bytes a point, {points} of each set from 20 series; in brackets what was written\n"
+          f"    {'':16} {'ours':>16} {'one run':>8} {'clustered':>16}  PostgreSQL")
+    for row in answer["sets"]:
+        rows = (f"{postgres.fill(copy_command(bench, row['set'], points // 10, 20)):.1f}"
+                if postgres else "-")
+        print(f"    {row['set']:16} {row['bytes']:8.2f} ({row['written']:5.1f})"
+              f" {row['settled']:8.2f} {row['clustered']:8.2f} ({row['clustered_written']:5.1f})"
+              f"  {rows:>10}", flush=True)
+    sensors = [row for row in answer["sets"] if row["sensor"]]
+    bench.report("bytes a point on disk, mean of the sensors",
+                 [statistics.mean(row["bytes"] for row in sensors)], GOALS["bytes"], False, "B",
+                 f"clustered {statistics.mean(row['clustered'] for row in sensors):.1f}")
+    bench.report("bytes written a point in all, mean of the sensors",
+                 [statistics.mean(row["written"] for row in sensors)], GOALS["written"], False, "B")
+
+
+def reading(options, bench, folder, postgres):
+    for what, name, points in (("read", "temp 10 s", 1000000), ("year", "temp 60 s", 525600)):
+        runs = [bench.tool("history_store", what, folder, points, 3 if options.quick else 7)
+                for _ in range(1 if options.quick else 3)]
+        theirs = ""
+        if postgres:
+            postgres.fill(copy_command(bench, name, 2 * points, 2))
+            theirs = (f"; PostgreSQL {postgres.read_ms() * 1e6 / points:.0f} ns, "
+                      f"{postgres.aggregate_ms():.0f} ms")
+        ours = statistics.median(one["read_ns"] for one in runs)
+        rows = statistics.median(one["clustered_read_ns"] for one in runs)
+        days = statistics.median(one["clustered_aggregate_ms"] for one in runs)
+        bench.report(f"{name}, reading {points} points, against clustered rows",
+                     [one["clustered_read_ns"] / one["read_ns"] for one in runs],
+                     GOALS["read"] if what == "read" else None,
+                     against=f"{ours:.1f} and {rows:.0f} ns a point{theirs}")
+        bench.report(f"{name}, {points} points to averages of a day",
+                     [one["aggregate_ms"] for one in runs],
+                     GOALS["year_ms"] if what == "year" else None, False, "ms",
+                     f"clustered {days:.0f}{theirs}")
+
+
+def storage_ingest(options, bench, folder):
+    """The storage path alone, as fast as it goes: no transport, no rule chain before it."""
+    for series in (100000, 1000000):
+        points = 5000000 if options.quick else 20000000
+        runs = [bench.tool("history_ingest", series, points, 1, folder)
+                for _ in range(1 if options.quick else 3)]
+        against = "{:.2f} and {:.2f} M/s; CPU {:.0f} and {:.0f} ns; written {:.0f} and {:.0f} B" \
+            .format(*(statistics.median(one[way][key] for one in runs) / scale for key, scale in
+                      (("rate", 1e6), ("cpu_ns", 1), ("written", 1))
+                      for way in ("with", "without")))
+        bench.report(f"storage path alone, saturated, {series} series: with keeper against without",
+                     [one["rate"][0] for one in runs], against=against)
+        bench.report("    the same, all of it sealed at the end",
+                     [one["drained"][0] for one in runs])
+
+
+def server_ingest(options, bench):
+    """Points a second through MQTT and the rule chain, with sealing and without, in turn."""
+    connections = 1000 if options.quick else CONNECTIONS
+    for series in (100000,) if options.quick else (100000, 1000000):
+        keys = series // connections + 1
+        payload = json.dumps({f"key{i}": 21.5 + i / 100 if i % 2 else 40 + i for i in range(keys)},
+                             separators=(",", ":"))
+        with (bench.our_server(connections, settings=UNSEALED) as without,
+              bench.our_server(connections, settings=SEALED) as sealed):
+            compare_ingest(options, bench, (without, sealed), connections, keys, payload)
+
+
+def compare_ingest(options, bench, servers, connections, keys, payload):
+    pairs = []
+    while len(pairs) < options.rounds or (
+            not options.quick and sum(pair[1]["acked"] for pair in pairs) * keys < POINTS_SEALED):
+        pairs.append([bench.mqtt_load(server.mqtt_port, server.process.pid, bench.USERS,
+                                      connections, 1, options.seconds, "--payload", payload)
+                      for server in servers])
+    sealed = bench.metric(servers[1], "telemetry_sealed_points_total")
+    sent = sum(pair[1]["acked"] for pair in pairs) * keys
+    waits = bench.metric(servers[1], "telemetry_unsealed_bytes")
+    rates = [statistics.median(pair[i]["rate"] for pair in pairs) * keys / 1e6 for i in (1, 0)]
+    what = f"{connections * keys} series, {keys} keys a message"
+    bench.report(f"MQTT ingest, {what}: sealing against not",
+                 [with_["rate"] / without["rate"] for without, with_ in pairs], GOALS["ingest"],
+                 against=f"{rates[0]:.2f} and {rates[1]:.2f} M points/s; {sealed / 1e6:.1f} of "
+                         f"{sent / 1e6:.1f} M points sealed, {waits / 1e6:.1f} MB not yet")
+    bench.report("    PUBACK p99 while sealing, against not",
+                 [with_["p99_us"] / without["p99_us"] for without, with_ in pairs],
+                 GOALS["puback"], False)

@@ -1,0 +1,186 @@
+/* history_codec: what a point costs in bytes and in time to pack and unpack, by kind of data.
+ *
+ * Usage: history_codec [points a chunk [rounds]]      (240 unless told; the median of 9 rounds)
+ *
+ * Each data set (history_data.h) is 40 chunks from a fixed seed. They go through ps_block_writer
+ * into blocks of 16 KB and come back through ps_block_reader, and every point is compared. Printed:
+ * bytes a point, everything of the block counted (checksum, directory, summaries); encode and
+ * decode nanoseconds a point of this thread's CPU; and for the first level of the store, where a
+ * block holds a few points of each of many series, bytes a chunk and a point. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bench/history_data.h"
+#include "core/telemetry/block.h"
+
+enum { CHUNKS = 40, ROUNDS = 9, BLOCK_BYTES = 16384, BLOCKS_MAX = 4096, KEYS_MANY = 3 };
+
+struct data {
+    struct history_device devices[CHUNKS];
+    const struct ps_point *chunks[CHUNKS];
+    size_t per_chunk;
+};
+
+struct blocks {
+    struct ps_buf bytes;
+    size_t count, ends[BLOCKS_MAX];
+};
+
+struct tools {
+    struct ps_block_writer writer;
+    struct ps_block_reader reader;
+    struct ps_chunk_points points;
+    struct blocks blocks;
+    unsigned rounds;
+};
+
+static void make_data(const struct history_set *set, struct data *d)
+{
+    for (size_t c = 0; c < CHUNKS; c += set->keys) {
+        history_device_make(set, (unsigned)c + 7, d->per_chunk, &d->devices[c]);
+        for (size_t key = 0; key < set->keys; key++)
+            d->chunks[c + key] = d->devices[c].keys[key];
+    }
+}
+
+static void forget_data(struct data *d)
+{
+    for (size_t c = 0; c < CHUNKS; c++)
+        history_device_deinit(&d->devices[c]);
+}
+
+static void finish_block(struct ps_block_writer *writer, struct blocks *out)
+{
+    history_must(out->count < BLOCKS_MAX ? PS_OK : PS_ELIMIT, "number of blocks");
+    history_must(ps_block_writer_finish(writer, &out->bytes), "finish");
+    out->ends[out->count++] = out->bytes.len;
+}
+
+static void encode(const struct data *d, struct ps_block_writer *writer, struct blocks *out)
+{
+    ps_buf_clear(&out->bytes);
+    out->count = 0;
+    for (size_t c = 0; c < CHUNKS; c++) {
+        history_must(ps_block_writer_add(writer, (uint32_t)c + 1, d->chunks[c], NULL, d->per_chunk),
+                     "add");
+        if (ps_block_writer_size(writer) >= BLOCK_BYTES)
+            finish_block(writer, out);
+    }
+    if (ps_block_writer_size(writer))
+        finish_block(writer, out);
+}
+
+static void check(const struct ps_point *want, const struct ps_chunk_points *got)
+{
+    for (size_t i = 0; i < got->count; i++) {
+        if (got->points[i].ts_ms != want[i].ts_ms ||
+            !ps_value_equal(&got->points[i].value, &want[i].value))
+            history_must(PS_EPROTO, "a point came back different");
+    }
+}
+
+static size_t decode(const struct data *d, struct tools *tools, bool checked)
+{
+    size_t chunk = 0, start = 0;
+    for (size_t b = 0; b < tools->blocks.count; b++) {
+        history_must(ps_block_open(&tools->reader, tools->blocks.bytes.data + start,
+                                   tools->blocks.ends[b] - start),
+                     "open");
+        for (size_t i = 0; i < ps_block_count(&tools->reader); i++, chunk++) {
+            history_must(ps_block_decode(&tools->reader, i, &tools->points), "decode");
+            if (checked)
+                check(d->chunks[chunk], &tools->points);
+        }
+        start = tools->blocks.ends[b];
+    }
+    return chunk;
+}
+
+struct result {
+    double bytes, encode_ns, decode_ns; /* a point */
+};
+
+static struct result measure(const struct data *d, struct tools *tools)
+{
+    double encodes[ROUNDS], decodes[ROUNDS], points = (double)(CHUNKS * d->per_chunk);
+    encode(d, &tools->writer, &tools->blocks);
+    if (decode(d, tools, true) != CHUNKS)
+        history_must(PS_EPROTO, "number of chunks");
+    unsigned repeat = (unsigned)(200000 / points) + 1;
+    for (unsigned r = 0; r < tools->rounds; r++) {
+        double start = history_cpu_s();
+        for (unsigned k = 0; k < repeat; k++)
+            encode(d, &tools->writer, &tools->blocks);
+        double middle = history_cpu_s();
+        for (unsigned k = 0; k < repeat; k++)
+            decode(d, tools, false);
+        encodes[r] = (middle - start) / repeat / points * 1e9;
+        decodes[r] = (history_cpu_s() - middle) / repeat / points * 1e9;
+    }
+    return (struct result){ (double)tools->blocks.bytes.len / points,
+                            history_median(encodes, tools->rounds),
+                            history_median(decodes, tools->rounds) };
+}
+
+/* A few points of each of many series, three keys a device: blocks as full as they get. */
+static void measure_small(struct tools *tools, size_t per_chunk)
+{
+    enum { MANY = 3000 };
+    struct history_device device;
+    size_t bytes = 0;
+    struct ps_buf out = { 0 };
+    for (unsigned c = 0; c < MANY; c++) {
+        if (c % KEYS_MANY == 0)
+            history_device_make(&history_sets[0], c, per_chunk, &device);
+        history_must(ps_block_writer_add(&tools->writer, c + 1, device.keys[0], NULL, per_chunk),
+                     "add");
+        if (c % KEYS_MANY == KEYS_MANY - 1)
+            history_device_deinit(&device);
+        if (ps_block_writer_size(&tools->writer) >= BLOCK_BYTES || c + 1 == MANY) {
+            history_must(ps_block_writer_finish(&tools->writer, &out), "finish");
+            bytes += out.len;
+            ps_buf_clear(&out);
+        }
+    }
+    printf("%s, three keys a device, %2zu points a chunk: %6.2f bytes a chunk, %5.2f a point\n",
+           history_sets[0].name, per_chunk, (double)bytes / MANY,
+           (double)bytes / MANY / (double)per_chunk);
+    ps_buf_deinit(&out);
+}
+
+static void measure_sets(struct data *d, struct tools *tools)
+{
+    double sensors = 0, sensor_bytes = 0;
+    printf("%-26s bytes/point   encode ns   decode ns\n", "");
+    for (size_t s = 0; s < history_set_count; s++) {
+        make_data(&history_sets[s], d);
+        struct result result = measure(d, tools);
+        forget_data(d);
+        printf("%-26s    %8.2f    %8.1f    %8.1f\n", history_sets[s].name, result.bytes,
+               result.encode_ns, result.decode_ns);
+        sensors += history_sets[s].is_sensor;
+        sensor_bytes += history_sets[s].is_sensor ? result.bytes : 0;
+    }
+    printf("%-26s    %8.2f\n", "mean of the sensors", sensor_bytes / sensors);
+}
+
+int main(int argc, char **argv)
+{
+    struct data d = { .per_chunk = argc > 1 ? (size_t)atoi(argv[1]) : 240 };
+    struct tools tools = { .rounds = argc > 2 ? (unsigned)atoi(argv[2]) : ROUNDS };
+    if (d.per_chunk < 1 || d.per_chunk > PS_CHUNK_POINTS_MAX || tools.rounds < 1 ||
+        tools.rounds > ROUNDS) {
+        fprintf(stderr, "usage: history_codec [points a chunk, 1-4096 [rounds, 1-9]]\n");
+        return 2;
+    }
+    history_must(ps_block_writer_init(&tools.writer), "writer");
+    printf("%zu points a chunk\n", d.per_chunk);
+    measure_sets(&d, &tools);
+    for (size_t per_chunk = 1; per_chunk <= 20; per_chunk += per_chunk < 5 ? 2 : 15)
+        measure_small(&tools, per_chunk);
+    ps_block_writer_deinit(&tools.writer);
+    ps_block_reader_deinit(&tools.reader);
+    ps_chunk_points_deinit(&tools.points);
+    ps_buf_deinit(&tools.blocks.bytes);
+    return 0;
+}

@@ -1,0 +1,240 @@
+#include "powercut/scenario.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* w write    p two batches in one commit   a attributes   d delete
+ * s seal     t trim    m merge what is due   f merge a file   r retention   c checkpoint
+ * . a minute passes    : three days pass     x stop and start */
+static const char first_life[] = "wapstwxwdsc.rw";
+/* Seven runs in most files before, so that the next seal makes merges due. */
+#define PREFIX "waswpswdswwstwpswswws"
+static const char later_life[] = PREFIX "wpasmmtcdw.rsp:rfwxwpdst:mr.rcw";
+const char scenario_afterwards[] = "wpstfm.rcw";
+
+enum { ATTRIBUTES = 6, EXPIRE_DAYS = 6 };
+
+struct scenario scenario_make(uint64_t seed)
+{
+    bool is_first = seed % 4 == 0;
+    return (struct scenario){ .seed = seed,
+                              .steps = is_first ? first_life : later_life,
+                              .prefix = is_first ? 0 : sizeof PREFIX - 1 };
+}
+
+/* splitmix64 */
+static uint64_t draw(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return z ^ z >> 31;
+}
+
+static unsigned below(uint64_t *state, unsigned bound)
+{
+    return (unsigned)(draw(state) % bound);
+}
+
+/* ---- what is written --------------------------------------------------------------------------
+ */
+
+/* Everything of the first day expires, and some of the rest. */
+static int64_t gone_ms(uint64_t *random, unsigned cell)
+{
+    unsigned day = grid_day(cell);
+    if (day == GRID_DAYS || (day != 0 && below(random, 4) != 0))
+        return INT64_MAX;
+    return GRID_EPOCH_MS + EXPIRE_DAYS * GRID_DAY_MS;
+}
+
+/* Two of three fall on the first two days, so that these have many runs. */
+static unsigned pick_cell(uint64_t *random)
+{
+    unsigned cell = below(random, LEDGER_CELLS);
+    while (below(random, 3) != 0 && grid_day(cell) > 1)
+        cell = below(random, LEDGER_CELLS);
+    return cell;
+}
+
+static void add_write(struct life *life, uint64_t *random, struct plant_effects *effects)
+{
+    unsigned cell = pick_cell(random);
+    int64_t gone = gone_ms(random, cell);
+    uint32_t message = ledger_message(&life->ledger, gone);
+    effects->items[effects->count++] = (struct plant_effect){
+        .kind = PLANT_WRITE,
+        .device = below(random, GRID_ATTRIBUTES),
+        .cell = cell,
+        .message = message,
+        .ttl_s = gone == INT64_MAX ? 0 : (uint32_t)((gone - grid_cell_ms(cell)) / 1000),
+    };
+}
+
+static void add_delete(struct life *life, uint64_t *random, struct plant_effects *effects)
+{
+    (void)life;
+    unsigned cell = below(random, LEDGER_CELLS - 4);
+    bool everything = below(random, 5) == 0;
+    effects->items[effects->count++] =
+        (struct plant_effect){ .kind = PLANT_DELETE,
+                               .device = below(random, GRID_ATTRIBUTES),
+                               .cell = everything ? 0 : cell,
+                               .cell_end = everything ? LEDGER_CELLS : cell + 4 };
+}
+
+static void add_attribute(struct life *life, uint64_t *random, struct plant_effects *effects)
+{
+    bool clears = below(random, 4) == 0;
+    effects->items[effects->count++] = (struct plant_effect){
+        .kind = clears ? PLANT_CLEAR_ATTRIBUTE : PLANT_SET_ATTRIBUTE,
+        .device = GRID_ATTRIBUTES,
+        .cell = below(random, ATTRIBUTES),
+        .message = clears ? 0 : ledger_message(&life->ledger, INT64_MAX),
+    };
+}
+
+static void fill(struct life *life, char step, uint64_t *random, struct plant_effects *effects)
+{
+    unsigned count = step == 'd' ? 1 : 1 + below(random, 5);
+    for (unsigned i = 0; i < count; i++) {
+        if (step == 'a')
+            add_attribute(life, random, effects);
+        else
+            add_write(life, random, effects);
+        if (step == 'd')
+            add_delete(life, random, effects);
+        if (below(random, 6) == 0)
+            add_attribute(life, random, effects);
+    }
+    if (step == 'd' && below(random, 2) == 0)
+        add_write(life, random, effects); /* behind the delete, in the same batch */
+}
+
+static void enter(struct ledger *ledger, const struct plant_effects *effects, bool acknowledged)
+{
+    for (size_t i = 0; i < effects->count; i++) {
+        const struct plant_effect *effect = &effects->items[i];
+        if (effect->kind == PLANT_WRITE || effect->kind == PLANT_SET_ATTRIBUTE)
+            ledger_wrote(ledger, effect->device, effect->cell, effect->message, acknowledged);
+        else
+            ledger_deleted(ledger, effect->device, effect->cell,
+                           effect->kind == PLANT_DELETE ? effect->cell_end : effect->cell + 1,
+                           acknowledged);
+    }
+}
+
+static enum ps_status commit(struct life *life, char step, size_t index)
+{
+    uint64_t random = life->scenario->seed * 1000003 + index;
+    struct plant_effects effects[PLANT_BATCHES] = { 0 };
+    enum ps_status statuses[PLANT_BATCHES] = { PS_OK, PS_OK };
+    size_t count = step == 'p' ? 2 : 1;
+    for (size_t i = 0; i < count; i++)
+        fill(life, step, &random, &effects[i]);
+    plant_commit(&life->plant, effects, count, statuses);
+    for (size_t i = 0; i < count; i++)
+        enter(&life->ledger, &effects[i], statuses[i] == PS_OK);
+    if (statuses[0] == PS_OK && statuses[1] == PS_OK)
+        return PS_OK;
+    snprintf(life->plant.why, sizeof life->plant.why, "commit: %s, %s", ps_status_text(statuses[0]),
+             ps_status_text(statuses[1]));
+    return statuses[0] != PS_OK ? statuses[0] : statuses[1];
+}
+
+/* ---- life -------------------------------------------------------------------------------------
+ */
+
+void life_begin(struct life *life, const struct scenario *scenario, const char *dir)
+{
+    memset(life, 0, sizeof *life);
+    life->scenario = scenario;
+    life->dir = dir;
+    life->now_ms = GRID_EPOCH_MS + 4 * GRID_DAY_MS + GRID_DAY_MS / 2;
+    ledger_init(&life->ledger);
+}
+
+enum ps_status life_start(struct life *life)
+{
+    enum ps_status st = plant_open(&life->plant, life->dir, life->now_ms);
+    if (st != PS_OK)
+        plant_close(&life->plant);
+    life->is_open = st == PS_OK;
+    return st;
+}
+
+void life_stop(struct life *life)
+{
+    if (life->is_open)
+        plant_close(&life->plant);
+    life->is_open = false;
+}
+
+static enum ps_status pass_time(struct life *life, int64_t ms)
+{
+    life->now_ms += ms;
+    life->plant.now_ms = life->now_ms;
+    return PS_OK;
+}
+
+enum ps_status life_step(struct life *life, char step, size_t index)
+{
+    struct plant *plant = &life->plant;
+    switch (step) {
+    case 's':
+        return plant_seal(plant);
+    case 't':
+        return plant_trim(plant);
+    case 'm':
+        return plant_merge(plant);
+    case 'f':
+        return plant_merge_file(plant);
+    case 'r':
+        return plant_retention(plant);
+    case 'c':
+        return plant_checkpoint(plant);
+    case '.':
+        return pass_time(life, 61000);
+    case ':':
+        return pass_time(life, 3 * GRID_DAY_MS);
+    case 'x':
+        life_stop(life);
+        return life_start(life);
+    default:
+        return commit(life, step, index);
+    }
+}
+
+static enum ps_status compare(struct life *life, unsigned device, const uint32_t *cells)
+{
+    for (unsigned cell = 0; cell < LEDGER_CELLS; cell++) {
+        if (!ledger_allows(&life->ledger, device, cell, cells[cell], life->now_ms)) {
+            char wanted[120];
+            ledger_describe(&life->ledger, device, cell, wanted, sizeof wanted);
+            snprintf(life->plant.why, sizeof life->plant.why,
+                     "%s: device %u cell %u (day %u) has %u, wanted %s",
+                     cells[cell] == LEDGER_NOTHING ? "lost" : "wrong", device, cell, grid_day(cell),
+                     cells[cell], wanted);
+            return PS_EPROTO;
+        }
+        ledger_found(&life->ledger, device, cell, cells[cell], life->now_ms);
+    }
+    return PS_OK;
+}
+
+enum ps_status life_check(struct life *life, bool files)
+{
+    struct plant_view view;
+    enum ps_status st = plant_read(&life->plant, &view);
+    for (unsigned device = 0; device < LEDGER_DEVICES && st == PS_OK; device++)
+        st = compare(life, device, view.cells[device]);
+    if (!files || st == PS_OK)
+        return files ? plant_inspect(&life->plant) : st;
+    char read_says[sizeof life->plant.why]; /* what the files say explains it */
+    memcpy(read_says, life->plant.why, sizeof read_says);
+    if (plant_inspect(&life->plant) == PS_OK)
+        memcpy(life->plant.why, read_says, sizeof read_says);
+    else
+        strncat(life->plant.why, read_says, sizeof read_says - strlen(life->plant.why) - 1);
+    return st;
+}

@@ -1,0 +1,43 @@
+/* scenario: what happens before, at and after a cut; all of it follows from a seed.
+ *
+ * A life of the storage in some thirty steps: writes alone and in shared commits, attributes,
+ * deletes, seals, trims, merges, checkpoints, expiry, files dropped, a restart. The steps before
+ * `prefix` run once and undisturbed; what they leave (a disk and a ledger) is where each trial of
+ * the seed begins. Every fourth seed begins with nothing at all: a first start. */
+#ifndef PS_TESTS_POWERCUT_SCENARIO_H
+#define PS_TESTS_POWERCUT_SCENARIO_H
+
+#include "powercut/ledger.h"
+#include "powercut/plant.h"
+
+struct scenario {
+    uint64_t seed;
+    const char *steps; /* a letter each, see scenario.c */
+    size_t prefix;
+};
+
+/** What a life has come to: the plant is open between steps, unless a start failed. */
+struct life {
+    const struct scenario *scenario;
+    const char *dir;
+    struct plant plant;
+    bool is_open;
+    int64_t now_ms;
+    struct ledger ledger;
+};
+
+struct scenario scenario_make(uint64_t seed);
+/** Steps after a cut, to see that life goes on. */
+extern const char scenario_afterwards[];
+
+void life_begin(struct life *life, const struct scenario *scenario, const char *dir);
+enum ps_status life_start(struct life *life);
+void life_stop(struct life *life);
+/** Take step number `index`, a letter of scenario->steps or scenario_afterwards. Whatever it says,
+ *  the ledger knows what may have happened. */
+enum ps_status life_step(struct life *life, char step, size_t index);
+/** Read everything back and compare; what is found is what there is from now on. `files`: look into
+ *  them, too, and expect nothing unknown there. PS_EPROTO: life->plant.why. */
+enum ps_status life_check(struct life *life, bool files);
+
+#endif
