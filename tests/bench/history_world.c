@@ -50,7 +50,7 @@ void history_world_open(struct history_world *world, const char *parent, uint32_
     ps_db_close(db);
     struct ps_writer_settings writer = { .path = world->path, .checkpoint_bytes = 16 << 20 };
     history_must(ps_writer_start(&writer, &world->writer), "writer");
-    struct ps_store_settings store = { .dir = world->directory, .idle_max = 128 };
+    struct ps_store_settings store = { .dir = world->directory };
     history_must(ps_store_open(&store, &world->store, &why), "store");
     history_must(ps_db_open(world->path, PS_DB_READER, &world->db, &why), "reader");
     make_catalogue(world, series, keys);

@@ -17,7 +17,6 @@ enum {
     HEAD_POINTS = 3, /* so that heads overflow */
     SEAL_MEMORY = 1 << 20,
     TRIMS_MAX = 100,
-    IDLE_FILES = 4, /* fewer than there are */
 };
 
 /* ---- start and stop ---------------------------------------------------------------------------
@@ -83,7 +82,7 @@ static enum ps_status open_parts(struct plant *plant, struct ps_text *why)
 {
     enum ps_status st = prepare_database(plant, why);
     struct ps_writer_settings writer = { .path = plant->path, .checkpoint_bytes = UINT64_MAX };
-    struct ps_store_settings store = { .dir = plant->dir, .idle_max = IDLE_FILES };
+    struct ps_store_settings store = { .dir = plant->dir, .idle_max = plant->idle_files };
     if (st == PS_OK)
         st = ps_writer_start(&writer, &plant->writer);
     if (st == PS_OK)
@@ -102,9 +101,11 @@ static void set_clock(struct plant *plant)
     ps_clock_set_for_test(plant->now_ms, plant->now_ms * 1000000);
 }
 
-enum ps_status plant_open(struct plant *plant, const char *dir, int64_t now_ms)
+enum ps_status plant_open(struct plant *plant, const char *dir, unsigned idle_files, int64_t now_ms)
 {
-    *plant = (struct plant){ .dir = dir, .next_seq = 1, .next_series = 1, .now_ms = now_ms };
+    *plant = (struct plant){
+        .dir = dir, .idle_files = idle_files, .next_seq = 1, .next_series = 1, .now_ms = now_ms
+    };
     snprintf(plant->path, sizeof plant->path, "%s/pacificsoft.db", dir);
     set_clock(plant);
     struct ps_text why = { "" };

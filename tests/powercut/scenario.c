@@ -19,7 +19,8 @@ struct scenario scenario_make(uint64_t seed)
     bool is_first = seed % 4 == 0;
     return (struct scenario){ .seed = seed,
                               .steps = is_first ? first_life : later_life,
-                              .prefix = is_first ? 0 : sizeof PREFIX - 1 };
+                              .prefix = is_first ? 0 : sizeof PREFIX - 1,
+                              .idle_files = seed % 4 == 3 ? 2 : 16 };
 }
 
 /* splitmix64 */
@@ -156,7 +157,8 @@ void life_begin(struct life *life, const struct scenario *scenario, const char *
 
 enum ps_status life_start(struct life *life)
 {
-    enum ps_status st = plant_open(&life->plant, life->dir, life->now_ms);
+    enum ps_status st =
+        plant_open(&life->plant, life->dir, life->scenario->idle_files, life->now_ms);
     if (st != PS_OK)
         plant_close(&life->plant);
     life->is_open = st == PS_OK;
@@ -230,11 +232,12 @@ enum ps_status life_check(struct life *life, bool files)
         st = compare(life, device, view.cells[device]);
     if (!files || st == PS_OK)
         return files ? plant_inspect(&life->plant) : st;
-    char read_says[sizeof life->plant.why]; /* what the files say explains it */
-    memcpy(read_says, life->plant.why, sizeof read_says);
+    char read_says[100]; /* what the files say explains it */
+    snprintf(read_says, sizeof read_says, "%.99s", life->plant.why);
     if (plant_inspect(&life->plant) == PS_OK)
-        memcpy(life->plant.why, read_says, sizeof read_says);
-    else
-        strncat(life->plant.why, read_says, sizeof read_says - strlen(life->plant.why) - 1);
+        life->plant.why[0] = '\0';
+    size_t len = strnlen(life->plant.why, sizeof life->plant.why - sizeof read_says - 2);
+    snprintf(life->plant.why + len, sizeof life->plant.why - len, "%s%s", len ? "; " : "",
+             read_says);
     return st;
 }

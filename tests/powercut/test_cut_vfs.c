@@ -165,8 +165,8 @@ static void a_passing_fault_may_be_the_beginning_of_the_end(void **state)
 {
     (void)state;
     struct cut_disk *disk = cut_disk_create();
-    cut_disk_arm(disk, &(struct cut_plan){
-                           .fault = CUT_IOERR, .at = 2, .dies_at = 4, .dies_by = CUT_KILL });
+    cut_disk_arm(
+        disk, &(struct cut_plan){ .fault = CUT_IOERR, .at = 2, .dies_at = 4, .dies_by = CUT_KILL });
     struct cut_file *file = open_file(disk, path);
     assert_false(cut_file_write(disk, file, "x", 1, 512));
     assert_false(cut_disk_is_dead(disk));

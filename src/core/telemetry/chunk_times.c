@@ -1,7 +1,5 @@
 #include "core/telemetry/chunk_times.h"
 
-#include "core/telemetry/int_column.h"
-
 enum {
     FRACTION_BITS = 20, /* of the line's slope: at most 1/256 ms off at the end of 4096 points */
     SPAN_BITS_MAX = 42, /* slope and span fit 63 bits; 140 years */
@@ -89,11 +87,12 @@ static uint64_t usual_period(const int64_t *deltas, size_t count)
     return some[4];
 }
 
-/* Whole periods at each gap; deltas[i] is times[i] - times[i - 1]. False: none, or too many to be
- * worth it. */
-static bool find_steps(const int64_t *deltas, size_t count, struct steps *steps)
+/* Where readings are missing, and the time of so many periods there; deltas[i] is
+ * times[i] - times[i - 1]. Single deltas jitter: the period that counts is that of all of `span`.
+ * False: none is missing, or too often to be worth it. */
+static bool find_steps(const int64_t *deltas, size_t count, uint64_t span, struct steps *steps)
 {
-    uint64_t period = usual_period(deltas, count);
+    uint64_t period = usual_period(deltas, count), periods = count - 1;
     steps->count = 0;
     for (size_t i = 1; i < count; i++) {
         uint64_t delta = (uint64_t)deltas[i];
@@ -101,8 +100,13 @@ static bool find_steps(const int64_t *deltas, size_t count, struct steps *steps)
             continue;
         if (steps->count == STEPS_MAX || steps->count * 16 > count)
             return false;
-        uint64_t jump = (delta + period / 2) / period * period - period;
-        steps->items[steps->count++] = (struct step){ .at = i, .jump = (int64_t)jump };
+        uint64_t missing = (delta + period / 2) / period - 1;
+        periods += missing;
+        steps->items[steps->count++] = (struct step){ .at = i, .jump = (int64_t)missing };
+    }
+    for (size_t i = 0; i < steps->count; i++) {
+        double jump = (double)steps->items[i].jump * (double)span / (double)periods;
+        steps->items[i].jump = (int64_t)jump;
     }
     return steps->count > 0;
 }
@@ -155,7 +159,7 @@ static enum shape choose_shape(const int64_t *times, size_t count, struct steps 
     line_subtract(&line, &none, times, count, distances);
     if (all_zero(distances, count))
         return SHAPE_EXACT;
-    bool gaps = find_steps(deltas, count, steps);
+    bool gaps = find_steps(deltas, count, span, steps);
     size_t delta_bits = ps_int_column_plain_bits(deltas + 1, count - 2, gaps);
     size_t line_bits = ps_int_column_plain_bits(distances + 1, count - 2, gaps);
     size_t best_bits = line_bits <= delta_bits ? line_bits : delta_bits;

@@ -15,10 +15,11 @@
 #define PS_CORE_TELEMETRY_CHUNK_TIMES_H
 
 #include "core/telemetry/byte_cursor.h"
+#include "core/telemetry/int_column.h"
 
 /* Room for the shapes that are tried. */
 struct ps_chunk_times_scratch {
-    int64_t seconds[4096], distances[4096], deltas[4096];
+    int64_t seconds[PS_INT_COLUMN_MAX], distances[PS_INT_COLUMN_MAX], deltas[PS_INT_COLUMN_MAX];
 };
 
 /** Append the column of `count` >= 1 strictly ascending timestamps; ask ps_buf_ok(out). */

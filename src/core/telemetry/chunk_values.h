@@ -23,15 +23,15 @@ struct ps_values_encoder {
     struct ps_decimals decimals;  /* of the column put last, if `decimal` */
     unsigned types;               /* of the chunk put last: 1 << ps_value_type, all of them */
     bool decimal;                 /* one decimal column, without exceptions, not single */
-    int64_t numbers[4096];
-    struct ps_point some[4096]; /* points of one type of a mixed chunk */
+    int64_t numbers[PS_INT_COLUMN_MAX];
+    struct ps_point some[PS_INT_COLUMN_MAX]; /* points of one type of a mixed chunk */
     struct ps_int_column_scratch runs;
 };
 
 struct ps_values_decoder {
     struct ps_text_decoder *text[2]; /* owned; made on first use; a mixed chunk may need both */
-    int64_t numbers[4096];
-    uint8_t types[4096];
+    int64_t numbers[PS_INT_COLUMN_MAX];
+    uint8_t types[PS_INT_COLUMN_MAX];
     struct ps_point *some; /* owned; made on first use, for mixed chunks */
     struct ps_int_column_scratch runs;
 };

@@ -6,7 +6,7 @@
 
 enum {
     TYPES = PS_VALUE_JSON + 1,
-    POINTS_MAX = 4096,
+    POINTS_MAX = PS_INT_COLUMN_MAX,
     SOME = 128, /* points set at once */
 };
 

@@ -1,242 +1,8 @@
-#include <stdlib.h>
-#include <string.h>
+#include "core/telemetry/history_cursor.h"
 
-#include "core/telemetry/history_source.h"
-#include "core/telemetry/store.h"
+#include <stdlib.h>
 
 enum { SIFTED_POINTS = 512 }; /* looked at one by one in one step */
-
-struct open_file {
-    struct ps_run_file *handle;
-    size_t readers;
-};
-
-/* A file of the manifest that may hold points in the range. */
-struct planned_file {
-    const struct ps_manifest_file *file;
-    int64_t key; /* nothing of it comes before */
-};
-
-struct ps_history_cursor {
-    struct ps_history_view *view;
-    struct ps_history_walk walk;
-    uint32_t series;
-    bool expires;             /* points without own time to live can be gone ... */
-    int64_t expired_up_to_ms; /* ... up to here */
-    struct ps_history_source *sources;
-    size_t source_count, source_cap;
-    struct open_file *files;
-    size_t file_count;
-    struct planned_file *plan; /* in the order of the walk */
-    size_t plan_count, next_file;
-    struct ps_tail head, reversed; /* downwards the view's tail is turned round, too */
-    struct ps_chunk_points spare;  /* of a run that is done, for the next one */
-    struct ps_point *sifted;
-    uint32_t *sifted_ttl_s;
-};
-
-/* ---- files ------------------------------------------------------------------------------------
- */
-
-static int by_walk(const void *left, const void *right)
-{
-    const struct planned_file *a = left, *b = right;
-    return a->key < b->key ? -1 : a->key > b->key;
-}
-
-static void note_extremes(const struct ps_manifest *manifest, const struct ps_manifest_file *file,
-                          int64_t *min_ms, int64_t *max_ms)
-{
-    *min_ms = INT64_MAX;
-    *max_ms = INT64_MIN;
-    for (size_t i = 0; i < file->run_count; i++) {
-        const struct ps_run *run = &manifest->runs.items[file->first_run + i];
-        *min_ms = run->min_ms < *min_ms ? run->min_ms : *min_ms;
-        *max_ms = run->max_ms > *max_ms ? run->max_ms : *max_ms;
-    }
-}
-
-static enum ps_status plan_files(struct ps_history_cursor *cursor)
-{
-    const struct ps_history_view *view = cursor->view;
-    const struct ps_manifest *manifest = &view->manifest;
-    size_t count = manifest->files.count;
-    if (!count)
-        return PS_OK;
-    cursor->plan = calloc(count, sizeof *cursor->plan);
-    cursor->files = calloc(count, sizeof *cursor->files);
-    if (!cursor->plan || !cursor->files)
-        return PS_ENOMEM;
-    for (size_t i = 0; i < count; i++) {
-        int64_t min_ms, max_ms;
-        note_extremes(manifest, &manifest->files.items[i], &min_ms, &max_ms);
-        if (min_ms > view->last_ms || max_ms < view->first_ms)
-            continue;
-        cursor->plan[cursor->plan_count++] =
-            (struct planned_file){ .file = &manifest->files.items[i],
-                                   .key = ps_history_key(&cursor->walk,
-                                                         cursor->walk.mask ? max_ms : min_ms) };
-    }
-    qsort(cursor->plan, cursor->plan_count, sizeof *cursor->plan, by_walk);
-    return PS_OK;
-}
-
-static struct ps_history_source *add_source(struct ps_history_cursor *cursor, int64_t rank)
-{
-    if (cursor->source_count == cursor->source_cap) {
-        size_t cap = cursor->source_cap ? cursor->source_cap * 2 : 8;
-        struct ps_history_source *grown = realloc(cursor->sources, cap * sizeof *grown);
-        if (!grown)
-            return NULL;
-        cursor->sources = grown;
-        cursor->source_cap = cap;
-    }
-    struct ps_history_source *source = &cursor->sources[cursor->source_count++];
-    *source = (struct ps_history_source){ .rank = rank };
-    return source;
-}
-
-static void release_file(struct ps_history_cursor *cursor, struct open_file *file)
-{
-    if (file->readers || !file->handle)
-        return;
-    ps_store_return(cursor->view->history->store, file->handle);
-    file->handle = NULL;
-}
-
-static void remove_source(struct ps_history_cursor *cursor, size_t index)
-{
-    struct ps_history_source source = cursor->sources[index];
-    bool is_run = source.rank < PS_RANK_TAIL;
-    size_t file = source.file;
-    ps_history_source_deinit(&source);
-    cursor->sources[index] = cursor->sources[--cursor->source_count];
-    if (is_run) {
-        cursor->files[file].readers--;
-        release_file(cursor, &cursor->files[file]);
-    }
-}
-
-/* Does the manifest still name what could not be found? The snapshot may be older than a merge, or
- * than the end of a file. */
-static enum ps_status ask_manifest(struct ps_history *history, const char *sql, int64_t file,
-                                   int64_t run, bool *listed)
-{
-    struct ps_stmt *stmt;
-    enum ps_status st = ps_db_prepare(history->db, sql, &stmt);
-    if (st != PS_OK)
-        return st;
-    ps_stmt_bind_int(stmt, 1, file);
-    if (run)
-        ps_stmt_bind_int(stmt, 2, run);
-    st = ps_stmt_step(stmt, listed);
-    if (st == PS_OK && *listed)
-        ps_stmt_reset(stmt);
-    return st;
-}
-
-/* The run is not in its file. PS_EBUSY: it was merged, so the snapshot is too old. */
-static enum ps_status miss_run(struct ps_history *history, const struct ps_manifest_file *file,
-                               int64_t run)
-{
-    bool listed;
-    enum ps_status st = ask_manifest(history,
-                                     "SELECT 1 FROM telemetry_run WHERE file = ? AND run = ?"
-                                     " AND retired_ms IS NULL",
-                                     file->id, run, &listed);
-    if (st != PS_OK || !listed)
-        return st == PS_OK ? PS_EBUSY : st;
-    struct ps_text what;
-    ps_text_set(&what, "%s.db: run %lld is missing", file->name, (long long)run);
-    ps_history_damaged(history, what.data);
-    return PS_OK;
-}
-
-/* The file is not there. A dropped one had nothing that is alive. */
-static enum ps_status miss_file(struct ps_history *history, const struct ps_manifest_file *file)
-{
-    bool listed;
-    enum ps_status st = ask_manifest(
-        history, "SELECT 1 FROM telemetry_file WHERE id = ? AND state = 0", file->id, 0, &listed);
-    if (st != PS_OK || !listed)
-        return st;
-    struct ps_text what;
-    ps_text_set(&what, "%s.db is missing", file->name);
-    ps_history_damaged(history, what.data);
-    return PS_OK;
-}
-
-static enum ps_status add_run(struct ps_history_cursor *cursor, size_t file,
-                              const struct ps_run *run, struct ps_run_reader *reader)
-{
-    struct ps_history_source *source = add_source(cursor, run->journal_last);
-    if (!source) {
-        ps_run_reader_close(reader);
-        return PS_ENOMEM;
-    }
-    source->reader = reader;
-    source->file = file;
-    source->decoded = cursor->spare;
-    cursor->spare = (struct ps_chunk_points){ 0 };
-    cursor->files[file].readers++;
-    return ps_history_source_set_deleted(source, cursor->series, cursor->view);
-}
-
-static enum ps_status open_run(struct ps_history_cursor *cursor, size_t index,
-                               const struct ps_manifest_file *file, const struct ps_run *run)
-{
-    const struct ps_history_view *view = cursor->view;
-    struct ps_run_want want = { .series_from = cursor->series,
-                                .series_to = cursor->series,
-                                .start_ms = view->first_ms,
-                                .end_ms = view->last_ms,
-                                .descending = cursor->walk.mask != 0 };
-    if (run->min_ms > view->last_ms || run->max_ms < view->first_ms)
-        return PS_OK;
-    struct ps_run_reader *reader;
-    enum ps_status st = ps_run_reader_open(cursor->files[index].handle, run->run, &want, &reader);
-    if (st == PS_OK)
-        return add_run(cursor, index, run, reader);
-    if (st == PS_ENOTFOUND)
-        return miss_run(view->history, file, run->run);
-    if (st != PS_EPROTO)
-        return st;
-    ps_history_damaged(view->history, ps_run_file_error(cursor->files[index].handle));
-    return PS_OK;
-}
-
-/* A file that cannot be opened is out of service from now on; its points are missing, which is
- * reported, and the others are read. *handle is NULL then. */
-static enum ps_status borrow(struct ps_history_cursor *cursor, const struct ps_manifest_file *file,
-                             struct ps_run_file **handle)
-{
-    struct ps_history *history = cursor->view->history;
-    struct ps_text why;
-    *handle = NULL;
-    enum ps_status st = ps_store_borrow(history->store, file->name, false, handle, &why);
-    if (st == PS_ENOTFOUND)
-        return miss_file(history, file);
-    if (st != PS_EPROTO)
-        return st;
-    ps_history_damaged(history, why.data);
-    ps_store_set_aside(history->store, file->name, why.data);
-    return PS_OK;
-}
-
-static enum ps_status open_next_file(struct ps_history_cursor *cursor)
-{
-    const struct ps_manifest_file *file = cursor->plan[cursor->next_file++].file;
-    struct ps_run_file *handle;
-    enum ps_status st = borrow(cursor, file, &handle);
-    if (st != PS_OK || !handle)
-        return st;
-    size_t index = cursor->file_count++;
-    cursor->files[index] = (struct open_file){ .handle = handle };
-    for (size_t i = 0; i < file->run_count && st == PS_OK; i++)
-        st = open_run(cursor, index, file, &cursor->view->manifest.runs.items[file->first_run + i]);
-    release_file(cursor, &cursor->files[index]); /* if nothing of it is in range */
-    return st;
-}
 
 /* ---- memory -----------------------------------------------------------------------------------
  */
@@ -246,7 +12,7 @@ static enum ps_status add_tail(struct ps_history_cursor *cursor, const struct ps
 {
     if (!tail->count)
         return PS_OK;
-    struct ps_history_source *source = add_source(cursor, rank);
+    struct ps_history_source *source = ps_history_cursor_add_source(cursor, rank);
     if (!source)
         return PS_ENOMEM;
     source->points = tail->points;
@@ -301,7 +67,7 @@ enum ps_status ps_history_cursor_open_at(struct ps_history_view *view, size_t in
         ps_point_expired_up_to(history->default_ttl_s, history->now_ms, &cursor->expired_up_to_ms);
     enum ps_status st = PS_OK;
     if (copy->id && view->first_ms <= view->last_ms) {
-        st = plan_files(cursor);
+        st = ps_history_cursor_plan(cursor);
         if (st == PS_OK)
             st = add_journal(cursor);
         if (st == PS_OK)
@@ -326,9 +92,9 @@ void ps_history_cursor_close(struct ps_history_cursor *cursor)
     if (!cursor)
         return;
     while (cursor->source_count)
-        remove_source(cursor, cursor->source_count - 1);
+        ps_history_cursor_remove(cursor, cursor->source_count - 1);
     for (size_t i = 0; i < cursor->file_count; i++)
-        release_file(cursor, &cursor->files[i]);
+        ps_history_cursor_release(cursor, &cursor->files[i]);
     free(cursor->sources);
     free(cursor->files);
     free(cursor->plan);
@@ -393,7 +159,7 @@ static enum ps_status refill(struct ps_history_cursor *cursor)
                 return st;
         }
         if (ps_history_source_is_empty(source))
-            remove_source(cursor, i);
+            ps_history_cursor_remove(cursor, i);
         else
             i++;
     }
@@ -416,7 +182,7 @@ static enum ps_status next_turn(struct ps_history_cursor *cursor, struct turn *t
             lower(turn, file_key);
             return PS_OK;
         }
-        st = open_next_file(cursor);
+        st = ps_history_cursor_open_file(cursor);
         if (st != PS_OK)
             return st;
     }

@@ -1,14 +1,13 @@
 #include "core/telemetry/int_column.h"
 
 #include "core/telemetry/bit_pack.h"
+#include "core/telemetry/int_frame.h"
 
 enum {
     MINIBLOCK = 128,
     EXCEPTIONS = 0x80, /* bit of the width byte */
     HEAD_BYTES_MAX = 1 + PS_VARINT_BYTES_MAX + 1,
     EXCEPTION_BYTES_MAX = 1 + PS_VARINT_BYTES_MAX,
-    PATCH_WIDTH_MIN = 4, /* narrower miniblocks gain nothing from exceptions */
-    PATCH_COUNT_MIN = 8,
 };
 
 enum shape {
@@ -18,123 +17,13 @@ enum shape {
     SHAPE_RUNS,
 };
 
-struct frame {
-    int64_t base;
-    uint64_t range; /* greatest value - smallest */
-    unsigned width;
-    size_t bits;  /* what the miniblock takes in it */
-    bool patched; /* some values do not fit */
-};
-
-static int64_t minus(int64_t a, int64_t b)
-{
-    return (int64_t)((uint64_t)a - (uint64_t)b);
-}
-
-/* Every value an offset from the smallest, no exceptions. */
-static struct frame frame_of_all(const int64_t *values, size_t count)
-{
-    int64_t min = values[0], max = values[0];
-    for (size_t i = 1; i < count; i++) {
-        min = values[i] < min ? values[i] : min;
-        max = values[i] > max ? values[i] : max;
-    }
-    struct frame all = { .base = min, .range = (uint64_t)minus(max, min) };
-    all.width = ps_bit_width(all.range);
-    all.bits = count * all.width;
-    return all;
-}
-
-/* The width, below that of all, that is cheapest if wider values become exceptions; *bits its cost.
- * of_width[w] counts values of w bits. */
-static unsigned cheapest_width(const unsigned of_width[65], size_t count, size_t *bits)
-{
-    unsigned best = 64, exceptions = 0;
-    size_t exception_bits = 0;
-    *bits = SIZE_MAX;
-    for (unsigned width = 64; width-- > 0;) {
-        exceptions += of_width[width + 1];
-        exception_bits += of_width[width + 1] * (8 + (width + 1 + 7) / 7 * (size_t)8);
-        size_t all = count * width + exception_bits + 8;
-        if (exceptions && all < *bits) {
-            *bits = all;
-            best = width;
-        }
-    }
-    return best;
-}
-
-/* Of five values across the miniblock the middle one: near the crowd, whatever the outliers are. */
-static int64_t middle_of_some(const int64_t *values, size_t count)
-{
-    int64_t some[5];
-    for (size_t i = 0; i < 5; i++) {
-        int64_t value = values[i * (count - 1) / 4];
-        size_t at = i;
-        for (; at > 0 && some[at - 1] > value; at--)
-            some[at] = some[at - 1];
-        some[at] = value;
-    }
-    return some[2];
-}
-
-/* Is it worth looking for exceptions? Where values fill their width evenly or in a bell, none would
- * pay; where a few are far off, most are much nearer to the middle than the range is wide. */
-static bool may_have_outliers(const int64_t *values, size_t count, const struct frame *frame,
-                              int64_t middle)
-{
-    uint64_t sum = 0;
-    if (frame->width > 48)
-        return true;
-    uint64_t range = frame->range, half = 1ull << (frame->width - 1);
-    if (range - half < half / 4) /* just too wide for a bit less */
-        return true;
-    for (size_t i = 0; i < count; i++) {
-        int64_t away = minus(values[i], middle), sign = away >> 63;
-        sum += (uint64_t)((away ^ sign) - sign);
-    }
-    return sum * 8 < range * count;
-}
-
-/* A window from `min` up leaves out values far above; one around the middle, on both sides. */
-static void patch_frame(const int64_t *values, size_t count, struct frame *frame)
-{
-    unsigned above[65] = { 0 }, around[65] = { 0 };
-    int64_t min = frame->base, middle = middle_of_some(values, count);
-    if (!may_have_outliers(values, count, frame, middle))
-        return;
-    for (size_t i = 0; i < count; i++) {
-        above[ps_bit_width((uint64_t)minus(values[i], min))]++;
-        around[ps_bit_width(ps_zigzag(minus(values[i], middle)))]++;
-    }
-    size_t bits;
-    unsigned width = cheapest_width(above, count, &bits);
-    if (bits < frame->bits)
-        *frame = (struct frame){ .base = min, .width = width, .bits = bits, .patched = true };
-    width = cheapest_width(around, count, &bits);
-    if (bits < frame->bits) {
-        uint64_t below = width ? 1ull << (width - 1) : 0;
-        *frame = (struct frame){
-            .base = minus(middle, (int64_t)below), .width = width, .bits = bits, .patched = true
-        };
-    }
-}
-
-static struct frame choose_frame(const int64_t *values, size_t count)
-{
-    struct frame frame = frame_of_all(values, count);
-    if (frame.width > PATCH_WIDTH_MIN && count >= PATCH_COUNT_MIN)
-        patch_frame(values, count, &frame);
-    return frame;
-}
-
 /* Offsets of the values; returns how many are exceptions, with their positions. */
-static size_t offsets_of(const int64_t *values, size_t count, const struct frame *frame,
+static size_t offsets_of(const int64_t *values, size_t count, const struct ps_int_frame *frame,
                          uint64_t offsets[MINIBLOCK], uint8_t positions[MINIBLOCK])
 {
     size_t exceptions = 0;
     for (size_t i = 0; i < count; i++)
-        offsets[i] = (uint64_t)minus(values[i], frame->base);
+        offsets[i] = (uint64_t)ps_int_minus(values[i], frame->base);
     for (size_t i = 0; frame->patched && i < count; i++) {
         positions[exceptions] = (uint8_t)i;
         exceptions += offsets[i] >> frame->width > 0; /* patched: the width is below 64 */
@@ -160,7 +49,7 @@ static void put_miniblock(struct ps_buf *out, const int64_t *values, size_t coun
     if (!ps_buf_reserve(out, HEAD_BYTES_MAX + MINIBLOCK * EXCEPTION_BYTES_MAX +
                                  MINIBLOCK * sizeof *values + PS_BIT_PACK_SLACK))
         return;
-    struct frame frame = choose_frame(values, count);
+    struct ps_int_frame frame = ps_int_frame_choose(values, count);
     uint64_t offsets[MINIBLOCK];
     uint8_t positions[MINIBLOCK];
     size_t exceptions = offsets_of(values, count, &frame, offsets, positions);
@@ -184,8 +73,8 @@ size_t ps_int_column_plain_bits(const int64_t *values, size_t count, bool outlie
     size_t bits = 0;
     for (size_t i = 0; i < count; i += MINIBLOCK) {
         size_t some = count - i < MINIBLOCK ? count - i : MINIBLOCK;
-        struct frame frame =
-            outliers ? choose_frame(values + i, some) : frame_of_all(values + i, some);
+        struct ps_int_frame frame = outliers ? ps_int_frame_choose(values + i, some)
+                                             : ps_int_frame_of_all(values + i, some);
         bits += 8 + 8 * ps_varint_size(ps_zigzag(frame.base)) + (frame.bits + 7) / 8 * 8;
     }
     return bits;
@@ -218,7 +107,7 @@ static void put_deltas(struct ps_buf *out, const int64_t *values, size_t count)
     for (size_t i = 1; i < count; i += MINIBLOCK) {
         size_t some = count - i < MINIBLOCK ? count - i : MINIBLOCK;
         for (size_t k = 0; k < some; k++)
-            deltas[k] = minus(values[i + k], values[i + k - 1]);
+            deltas[k] = ps_int_minus(values[i + k], values[i + k - 1]);
         put_miniblock(out, deltas, some);
     }
 }
@@ -238,7 +127,7 @@ static struct costs costs_of(const int64_t *values, size_t count)
         int64_t min = values[i], max = min;
         int64_t least = INT64_MAX, most = INT64_MIN;
         for (size_t k = 0; k < some; k++) {
-            int64_t value = values[i + k], delta = minus(value, before);
+            int64_t value = values[i + k], delta = ps_int_minus(value, before);
             before = value;
             costs.runs += delta != 0;
             min = value < min ? value : min;
@@ -248,11 +137,11 @@ static struct costs costs_of(const int64_t *values, size_t count)
             least = delta < least ? delta : least;
             most = delta > most ? delta : most;
         }
-        costs.plain +=
-            8 * ps_varint_size(ps_zigzag(min)) + some * ps_bit_width((uint64_t)minus(max, min));
+        costs.plain += 8 * ps_varint_size(ps_zigzag(min)) +
+                       some * ps_bit_width((uint64_t)ps_int_minus(max, min));
         if (least <= most)
             costs.deltas += 8 * ps_varint_size(ps_zigzag(least)) +
-                            some * ps_bit_width((uint64_t)minus(most, least));
+                            some * ps_bit_width((uint64_t)ps_int_minus(most, least));
     }
     return costs;
 }

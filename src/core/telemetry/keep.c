@@ -52,6 +52,20 @@ static enum ps_status put_aside(struct ps_db *db, void *arg)
     return st == PS_OK ? ps_manifest_set_aside(db, file.id, aside->renamed) : st;
 }
 
+/* What is written must differ from what is there, or there would be nothing to commit. */
+static enum ps_status count_up(struct ps_db *db, void *arg)
+{
+    (void)arg;
+    int64_t count;
+    enum ps_status st = ps_manifest_state(db, PS_STATE_MADE_SURE, 0, &count);
+    return st == PS_OK ? ps_manifest_set_state(db, PS_STATE_MADE_SURE, count + 1) : st;
+}
+
+enum ps_status ps_keep_make_sure(struct ps_keep *keep)
+{
+    return ps_writer_call(keep->writer, count_up, NULL);
+}
+
 enum ps_status ps_keep_settle_aside(struct ps_keep *keep)
 {
     struct aside aside;

@@ -76,6 +76,15 @@ PS_MUST_CHECK
 enum ps_status ps_keep_borrow(struct ps_keep *keep, const char *name, struct ps_run_file **out);
 void ps_keep_return(struct ps_keep *keep, struct ps_run_file *file); /* NULL is fine */
 
+/**
+ * A commit that failed may still turn out to have happened: its last write may be on the disk, and
+ * a start after a crash would find it. That is over once another one has succeeded in its place, so
+ * this is one. To be called before anything is deleted that only a failed commit would have made
+ * known. Returns: PS_OK what failed before is certain now; what the writer's transaction said.
+ */
+PS_MUST_CHECK
+enum ps_status ps_keep_make_sure(struct ps_keep *keep);
+
 /** Make the manifest know of every file that was renamed because it is damaged. */
 PS_MUST_CHECK
 enum ps_status ps_keep_settle_aside(struct ps_keep *keep);

@@ -150,6 +150,7 @@ enum ps_status ps_manifest_forget_tombstone(struct ps_db *db, int64_t id);
 #define PS_STATE_SEALED_SEQ "sealed_seq"   /* journal rows up to here are in runs */
 #define PS_STATE_NEXT_SERIES "next_series" /* first series id never used */
 #define PS_STATE_NEXT_FILE "next_file"     /* first file id never used */
+#define PS_STATE_MADE_SURE "made_sure" /* counts commits whose only sense is to have succeeded */
 
 /** *value = the counter, or `missing` if it was never set. */
 PS_MUST_CHECK

@@ -225,8 +225,8 @@ static enum ps_status make_known(struct merge *merge)
     enum ps_status st = ps_writer_call(keep->writer, change_manifest, merge);
     if (st != PS_OK) {
         keep->garbage = true;
-        if (st == PS_EFULL && merge->output.points)
-            delete_output(merge); /* see seal.c: only then it is certain */
+        if (st == PS_EFULL && merge->output.points && ps_keep_make_sure(keep) == PS_OK)
+            delete_output(merge); /* it is in the way of others */
         return st;
     }
     if (keep->wanted_file == merge->choice.file->id)

@@ -358,6 +358,8 @@ enum ps_status ps_retention_collect(struct ps_keep *keep, bool at_start,
     int fd;
     struct ps_retention_result result = { 0 };
     enum ps_status st = ps_keep_settle_aside(keep);
+    if (st == PS_OK && !at_start)
+        st = ps_keep_make_sure(keep);
     if (st != PS_OK)
         return st;
     result.held = !ps_keep_lock(keep, &fd);

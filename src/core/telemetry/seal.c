@@ -330,11 +330,9 @@ static enum ps_status make_known(struct seal *seal)
     if (st == PS_OK) {
         seal->result.runs = seal->runs.count;
         count_seal(seal);
-    } else if (st == PS_EFULL) {
-        delete_runs(seal);
+    } else if (st == PS_EFULL && ps_keep_make_sure(seal->keep) == PS_OK) {
+        delete_runs(seal); /* they are in the way of others */
     } else {
-        /* A commit that failed while it was flushed may still turn out to have happened, after a
-         * crash. So the runs stay until it is certain that nobody knows them. */
         seal->keep->garbage = true;
     }
     return st;

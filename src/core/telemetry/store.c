@@ -9,7 +9,7 @@
 #include "core/metrics.h"
 #include "core/telemetry/range_folder.h"
 
-enum { BUCKETS = 256, IDLE_DEFAULT = 32 };
+enum { BUCKETS = 256, IDLE_DEFAULT = 64 /* a year of weeks */ };
 
 /* What becomes of a file. */
 enum entry_state {

@@ -30,7 +30,7 @@ struct ps_store;
 
 struct ps_store_settings {
     const char *dir;   /* of the data; range files are in <dir>/telemetry, made if missing */
-    unsigned idle_max; /* handles kept open while nobody uses them; 0 = 32 */
+    unsigned idle_max; /* handles kept open while nobody uses them; 0 = 64 */
     struct ps_metrics *metrics; /* counts PS_METRIC_FILES_DAMAGED; NULL: nowhere */
     unsigned metrics_lane;
 };

@@ -128,9 +128,9 @@ static struct ps_msg *large_msg(struct actors_world *w, const char *bytes, uint3
     return msg;
 }
 
-/* More than all mailboxes of a shard may hold before its sources stop reading: what is there must
- * still be worked off. */
-static void mailboxes_that_are_all_full_are_worked_off(void **state)
+/* More than the mailboxes of a tenant may hold: what is there must still be worked off, the rest is
+ * refused. */
+static void mailboxes_without_room_are_worked_off(void **state)
 {
     (void)state;
     struct actors_world w;
@@ -270,7 +270,7 @@ int main(void)
         cmocka_unit_test(messages_of_an_entity_keep_their_order),
         cmocka_unit_test(what_was_acknowledged_is_there_after_a_restart),
         cmocka_unit_test(a_full_mailbox_is_told_to_the_sender),
-        cmocka_unit_test(mailboxes_that_are_all_full_are_worked_off),
+        cmocka_unit_test(mailboxes_without_room_are_worked_off),
         cmocka_unit_test(a_message_for_nobody_is_counted_and_acknowledged),
         cmocka_unit_test(without_a_chain_a_message_is_dropped_by_name),
         cmocka_unit_test(a_message_that_fails_is_kept_as_a_dead_letter_and_acknowledged),

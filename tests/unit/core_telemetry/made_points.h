@@ -15,6 +15,7 @@ enum made_times {
     MADE_JITTER,
     MADE_SECONDS,
     MADE_GAPS,
+    MADE_LOST, /* jitter, and readings that are missing */
     MADE_DRIFT,
     MADE_EVENTS,
     MADE_NEIGHBOURS, /* a millisecond apart */
@@ -62,6 +63,8 @@ static inline int64_t made_step(enum made_times kind, unsigned *seed)
     switch (kind) {
     case MADE_GAPS:
         return 10000 * (rand_r(seed) % 40 == 0 ? 2 + rand_r(seed) % 9 : 1) + rand_r(seed) % 11;
+    case MADE_LOST:
+        return 10000 * (rand_r(seed) % 40 == 0 ? 2 + rand_r(seed) % 9 : 1);
     case MADE_DRIFT:
         return 9990 + rand_r(seed) % 21;
     case MADE_EVENTS:
@@ -80,7 +83,7 @@ static inline void make_times(enum made_times kind, struct ps_point *points, siz
 {
     int64_t at = 1700000000000 + rand_r(seed) % 100000;
     for (size_t i = 0; i < count; i++) {
-        points[i].ts_ms = at + (kind == MADE_JITTER ? rand_r(seed) % 11 : 0);
+        points[i].ts_ms = at + (kind == MADE_JITTER || kind == MADE_LOST ? rand_r(seed) % 11 : 0);
         at += made_step(kind, seed);
         if (kind == MADE_ANYWHERE)
             points[i].ts_ms = (int64_t)made_bits(seed);

@@ -211,6 +211,16 @@ static void keys_that_arrive_together_share_their_times(void **state)
     assert_true(f->block.len < 2 * alone + 30);
 }
 
+/* First, last and count are the same, one reading in between is a millisecond later. */
+static void nearly_the_same_times_are_not_shared(void **state)
+{
+    struct fixture *f = *state;
+    add(f, 1, 100, MADE_EXACT, MADE_COUNTER, 1);
+    copy_times(add(f, 2, 100, MADE_EXACT, MADE_COUNTER, 2), &f->made[0]);
+    f->made[1].points[50].ts_ms++;
+    check_block(f);
+}
+
 static void many_small_chunks_take_few_bytes_each(void **state)
 {
     struct fixture *f = *state;
@@ -414,6 +424,49 @@ static void a_wrong_byte_under_a_right_checksum_does_no_harm(void **state)
     free(exact);
 }
 
+/* Number of chunks, bytes of the directory, its entries, and the columns: of a LONG 0 three bytes.
+ */
+static const struct body_case {
+    const char *name, *body;
+    size_t len;
+    enum ps_status want;
+} body_cases[] = {
+    { "a series twice", "\x02\x08\x00\x05\x01\x00\x03\x88\x00\x02\x05\x00\x00\x05\x00\x00", 16,
+      PS_OK },
+    { "no chunks", "\x00\x00", 2, PS_EPROTO },
+    { "twice at one time", "\x02\x08\x00\x05\x01\x00\x03\x88\x00\x00\x05\x00\x00\x05\x00\x00", 16,
+      PS_EPROTO },
+    { "then an earlier time", "\x02\x08\x00\x05\x01\x00\x03\x88\x00\x01\x05\x00\x00\x05\x00\x00",
+      16, PS_EPROTO },
+    { "times of an entry that is not there", "\x01\x03\x01\x05\x03\x05\x00\x00", 8, PS_EPROTO },
+    { "as many points as nobody", "\x01\x04\x08\x05\x00\x03\x05\x00\x00", 9, PS_EPROTO },
+    { "a byte too many", "\x01\x05\x00\x05\x01\x00\x03\x05\x00\x00\x00", 11, PS_EPROTO },
+    { "a byte too few", "\x01\x05\x00\x05\x01\x00\x03\x05\x00", 9, PS_EPROTO },
+    { "a directory beyond the end", "\x01\x09\x00\x05\x01\x00\x03\x05\x00\x00", 10, PS_EPROTO },
+    { "a directory with a rest", "\x01\x06\x00\x05\x01\x00\x03\x00\x05\x00\x00", 11, PS_EPROTO },
+    { "more chunks than fit", "\xff\xff\xff\xff\x0f\x00", 6, PS_EPROTO },
+    { "a series after the last",
+      "\x02\x0c\x00\xff\xff\xff\xff\x0f\x01\x00\x03\x8c\x02\x00\x05\x00\x00\x05\x00\x00", 20,
+      PS_EPROTO },
+};
+
+static void directories_that_cannot_be_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof body_cases / sizeof *body_cases; i++) {
+        const struct body_case *c = &body_cases[i];
+        char *block = malloc(9 + c->len);
+        block[0] = 1;
+        memcpy(block + 9, c->body, c->len);
+        seal(block, 9 + c->len);
+        enum ps_status st = read_all(f, block, 9 + c->len);
+        if (st != c->want)
+            print_error("%s\n", c->name);
+        assert_int_equal(st, c->want);
+        free(block);
+    }
+}
+
 static void another_version_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -461,6 +514,7 @@ int main(void)
         TEST(a_series_may_have_several_chunks),
         TEST(all_of_int64_and_all_series_ids_fit),
         TEST(keys_that_arrive_together_share_their_times),
+        TEST(nearly_the_same_times_are_not_shared),
         TEST(many_small_chunks_take_few_bytes_each),
         TEST(info_of_times_to_live_is_right),
         TEST(summaries_are_those_of_the_points),
@@ -468,6 +522,7 @@ int main(void)
         TEST(every_flipped_bit_is_seen),
         TEST(a_block_cut_anywhere_is_refused),
         TEST(a_wrong_byte_under_a_right_checksum_does_no_harm),
+        TEST(directories_that_cannot_be_are_refused),
         TEST(another_version_is_refused),
         TEST(reset_forgets_the_chunks),
         TEST(blocks_follow_each_other_in_a_buffer),

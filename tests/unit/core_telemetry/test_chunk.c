@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zstd.h>
 
 #include "core/telemetry/chunk.h"
 #include "unit/core_telemetry/made_points.h"
@@ -267,7 +268,8 @@ static const struct size_case {
     { "booleans", MADE_JITTER, MADE_BOOLEANS, 0.75 },
     { "rare booleans", MADE_JITTER, MADE_RARE_BOOLEANS, 0.65 },
     { "constant, exact", MADE_EXACT, MADE_CONSTANT, 0.1 },
-    { "gaps", MADE_GAPS, MADE_CONSTANT, 1.0 },
+    { "gaps", MADE_GAPS, MADE_CONSTANT, 0.85 },
+    { "lost readings", MADE_LOST, MADE_CONSTANT, 0.8 },
     { "drift", MADE_DRIFT, MADE_CONSTANT, 0.8 },
     { "noise", MADE_EXACT, MADE_NOISE, 7.0 },
     { "outliers", MADE_EXACT, MADE_OUTLIERS, 1.7 },
@@ -346,8 +348,10 @@ static const struct broken_case {
     { "run beyond the end", "\x01\x00\x00\x00\x05\x03\x01\x00\x00\x00\x04", 11 },
     { "no runs", "\x01\x00\x00\x00\x05\x03\x00", 7 },
     { "runs of runs", "\x01\x00\x00\x00\x05\x03\x01\x03\x01\x00\x00\x00\x02\x00\x02", 15 },
+    { "runs that end too early", "\x02\x00\x01\x00\x05\x03\x01\x00\x00\x00\x02", 11 },
     { "text number 1 of 1", "\x01\x00\x00\x00\x07\x01\x00\x00\x00\x00\x02", 11 },
     { "text of -1 bytes", "\x01\x00\x00\x00\x07\x01\x00\x01\x00\x00\x00", 11 },
+    { "texts of -1 and 1 bytes", "\x02\x00\x01\x00\x07\x02\x01\x02\x01\x08\x00\x00\x00", 13 },
     { "mantissa of 2^52", "\x01\x00\x00\x00\x11\x00\x80\x80\x80\x80\x80\x80\x80\x20", 14 },
     { "nested mixture", "\x01\x00\x00\x00\x0c\x00\x04\x0c\x00\x04\x05\x00\x00", 13 },
     { "type null", "\x01\x00\x00\x00\x0c\x00\x00\x05\x00\x00", 10 },
@@ -355,6 +359,9 @@ static const struct broken_case {
     { "a double where a long is due", "\x01\x00\x00\x00\x0c\x00\x04\x01\x00\x00", 10 },
     { "ttl flag 2", "\x01\x00\x00\x02\x05\x00\x00", 7 },
     { "explicit ttl 0", "\x01\x00\x00\x01\x00\x00\x05\x00\x00", 9 },
+    { "a point without ttl among explicit ones", "\x02\x00\x01\x01\x3c\x02\x00\x00\x05\x00\x00",
+      11 },
+    { "ttl above the greatest", "\x02\x00\x01\x01\x3c\x02\x00\x7c\x05\x00\x00", 11 },
     { "a byte too many", "\x01\x00\x00\x00\x05\x00\x00\x00", 8 },
 };
 
@@ -369,6 +376,35 @@ static void chunks_that_cannot_be_are_refused(void **state)
         if (st != PS_EPROTO)
             print_error("%s\n", broken_cases[i].name);
         assert_int_equal(st, PS_EPROTO);
+        free(exact);
+    }
+}
+
+/* A megabyte and a byte of the same letter is a hundred bytes of zstd: nobody may be made to unpack
+ * that. */
+static void more_text_than_may_be_compressed_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t over = 0; over < 2; over++) {
+        size_t len = PS_CHUNK_TEXT_BYTES_MAX + over, bound = ZSTD_compressBound(len);
+        char *text = malloc(len), *packed = malloc(bound), *exact;
+        memset(text, 'x', len);
+        size_t packed_len = ZSTD_compress(packed, bound, text, len, 1);
+        assert_false(ZSTD_isError(packed_len));
+        assert_true(packed_len < 128 * 128);
+        ps_buf_clear(&f->bytes);
+        /* one point, a string; one text, all lengths are ... */
+        ps_buf_put(&f->bytes, "\x01\x00\x00\x00\x07\x01\x00", 7);
+        const char zigzag_len[] = { (char)(0x80 | over * 2), (char)0x80, (char)0x80, 1 };
+        ps_buf_put(&f->bytes, zigzag_len, sizeof zigzag_len);
+        const char form[] = { 1, (char)(0x80 | packed_len), (char)(packed_len >> 7) };
+        ps_buf_put(&f->bytes, form, sizeof form);
+        ps_buf_put(&f->bytes, packed, packed_len);
+        ps_buf_put(&f->bytes, "\x00\x00", 2);
+        assert_int_equal(decode_exact(f, f->bytes.data, f->bytes.len, &exact),
+                         over ? PS_EPROTO : PS_OK);
+        free(text);
+        free(packed);
         free(exact);
     }
 }
@@ -389,6 +425,7 @@ int main(void)
         TEST(a_chunk_cut_anywhere_is_refused),
         TEST(a_wrong_byte_does_no_harm),
         TEST(chunks_that_cannot_be_are_refused),
+        TEST(more_text_than_may_be_compressed_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

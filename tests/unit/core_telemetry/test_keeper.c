@@ -272,6 +272,38 @@ static void a_failing_seal_is_tried_again_later_and_does_not_spin(void **state)
     fixture_deinit(&f);
 }
 
+static int64_t processor_ms(void)
+{
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    return (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000 +
+           (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1000;
+}
+
+/* Sealed, so nothing is due, but the rows do not go. */
+static void a_failing_trim_is_tried_again_later_and_does_not_spin(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    keep_world_exec(&f.world, "CREATE TRIGGER boom BEFORE DELETE ON journal"
+                              " BEGIN SELECT RAISE(ABORT, 'boom'); END");
+    f.settings.journal_bytes_max = 1;
+    start(&f);
+    write_rows(&f, 0, 1);
+    wait_for_metric(&f, PS_METRIC_SEALED_POINTS, 100);
+    int64_t began_ms = ps_clock_mono_ms(), used_ms = processor_ms();
+    while (ps_clock_mono_ms() - began_ms < 3000)
+        short_rest();
+    used_ms = processor_ms() - used_ms;
+    keep_world_exec(&f.world, "DROP TRIGGER boom");
+    wait_for_number(&f, "SELECT count(*) FROM journal", 0);
+    assert_true(used_ms < 700);
+    stop(&f);
+    keep_world_check(&f.world);
+    fixture_deinit(&f);
+}
+
 /* ---- space ---- */
 
 struct disk {
@@ -345,6 +377,7 @@ int main(void)
         cmocka_unit_test(the_log_stays_small_while_commits_go_on),
         cmocka_unit_test(commits_beside_seals_and_merges_lose_nothing),
         cmocka_unit_test(a_failing_seal_is_tried_again_later_and_does_not_spin),
+        cmocka_unit_test(a_failing_trim_is_tried_again_later_and_does_not_spin),
         cmocka_unit_test(the_oldest_file_goes_when_the_disk_is_short),
         cmocka_unit_test(stopping_in_the_middle_of_a_merge_is_quick_and_loses_nothing),
     };

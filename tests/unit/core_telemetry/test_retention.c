@@ -265,6 +265,58 @@ static void garbage_of_an_interrupted_seal_is_collected_at_start(void **state)
     keep_world_deinit(&world);
 }
 
+/* What runs between the steps of retention: a seal of one late point. */
+struct late_point {
+    struct keep_world *world;
+    int64_t ts_ms;
+    uint32_t ttl_s;
+    bool is_sealed;
+};
+
+static void seal_late_point(struct ps_keep *keep, void *arg)
+{
+    struct late_point *late = arg;
+    struct ps_value value = { .type = PS_VALUE_LONG, .integer = 5 };
+    struct ps_seal_result result;
+    if (late->is_sealed)
+        return;
+    late->is_sealed = true; /* sealing breathes, too */
+    keep_world_put(late->world, 1, late->ts_ms, &value, late->ttl_s);
+    keep_world_commit(late->world);
+    assert_int_equal(ps_seal_once(keep, &result), PS_OK);
+}
+
+/* The number of the run that goes is free as soon as its last block is. */
+static void a_run_sealed_while_garbage_goes_is_not_taken_for_it(void **state)
+{
+    (void)state;
+    struct keep_world world;
+    struct ps_range range;
+    struct ps_run_file *file;
+    struct ps_retention_result result;
+    keep_world_init(&world);
+    keep_world_add_series(&world, 1);
+    put_weeks(&world, 1, 0);
+    week_of(WORLD_NOW_MS, &range);
+    assert_int_equal(ps_store_borrow(world.store, range.name, true, &file, NULL), PS_OK);
+    /* run 2, without its row: as many blocks as are deleted at a time */
+    assert_int_equal(ps_db_exec(ps_run_file_db(file),
+                                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+                                " WHERE i < 256) INSERT INTO block(id, t0, t1, body)"
+                                " SELECT (2 << 44) + (i << 12), 0, 0, x'00' FROM n"),
+                     PS_OK);
+    ps_store_return(world.store, file);
+    struct late_point late = { .world = &world, .ts_ms = WORLD_NOW_MS + 1 };
+    world.keep.breathe = seal_late_point;
+    world.keep.breathe_arg = &late;
+    assert_int_equal(ps_retention_collect(&world.keep, true, &result), PS_OK);
+    world.keep.breathe = NULL;
+    assert_true(late.is_sealed);
+    assert_int_equal(result.runs_deleted, 1);
+    keep_world_check(&world);
+    keep_world_deinit(&world);
+}
+
 /* pacificsoft.db may be an older copy: what it does not know may be all there is. */
 static void a_file_the_manifest_has_never_heard_of_is_left_alone(void **state)
 {
@@ -277,6 +329,28 @@ static void a_file_the_manifest_has_never_heard_of_is_left_alone(void **state)
     keep_world_exec(&world, "DELETE FROM telemetry_run; DELETE FROM telemetry_file");
     keep_world_restart(&world);
     assert_true(has_file(&world, week_of(WORLD_NOW_MS, &range), ""));
+    keep_world_deinit(&world);
+}
+
+/* It was due when the list was made. */
+static void a_file_that_gets_a_living_point_meanwhile_stays(void **state)
+{
+    (void)state;
+    struct keep_world world;
+    keep_world_init(&world);
+    keep_world_add_series(&world, 1);
+    put_weeks(&world, 2, 3600);
+    keep_world_set_now(&world, WORLD_NOW_MS + 4 * WEEK_MS);
+    struct late_point late = {
+        .world = &world, .ts_ms = WORLD_NOW_MS + WEEK_MS, .ttl_s = 365 * 86400
+    };
+    world.keep.breathe = seal_late_point;
+    world.keep.breathe_arg = &late;
+    assert_int_equal(apply(&world).files_dropped, 1);
+    world.keep.breathe = NULL;
+    assert_true(late.is_sealed);
+    keep_world_check(&world);
+    assert_int_equal(keep_world_stored_points(&world), 2); /* the expired one beside it */
     keep_world_deinit(&world);
 }
 
@@ -370,7 +444,9 @@ int main(void)
         cmocka_unit_test(replaced_runs_stay_for_their_readers_for_a_while),
         cmocka_unit_test(a_file_that_is_over_gives_its_room_back),
         cmocka_unit_test(garbage_of_an_interrupted_seal_is_collected_at_start),
+        cmocka_unit_test(a_run_sealed_while_garbage_goes_is_not_taken_for_it),
         cmocka_unit_test(a_file_the_manifest_has_never_heard_of_is_left_alone),
+        cmocka_unit_test(a_file_that_gets_a_living_point_meanwhile_stays),
         cmocka_unit_test(the_oldest_file_goes_first_when_space_is_short),
         cmocka_unit_test(a_tombstone_goes_when_nothing_needs_it),
         cmocka_unit_test(a_tombstone_that_waits_has_its_file_rewritten),
