@@ -71,7 +71,6 @@ static enum ps_status insert_points(struct ps_batch *batch, struct ps_db *db)
     enum ps_status st = ps_db_prepare(db, "INSERT INTO journal (seq, points) VALUES (?, ?)", &stmt);
     if (st != PS_OK)
         return st;
-    batch->item.points_bytes = (uint32_t)batch->blob.len;
     batch->seq = atomic_fetch_add_explicit(batch->next_seq, 1, memory_order_relaxed);
     batch->item.points_bytes = (uint32_t)batch->blob.len;
     ps_stmt_bind_int(stmt, 1, batch->seq);
@@ -192,6 +191,11 @@ static enum ps_status run_batch(struct ps_writer_item *item, struct ps_db *db)
     return st;
 }
 
+static void batch_refused(struct ps_writer_item *item)
+{
+    note_failure((struct ps_batch *)item);
+}
+
 static void batch_done(struct ps_writer_item *item, enum ps_status st)
 {
     struct ps_batch *batch = (struct ps_batch *)item;
@@ -211,6 +215,7 @@ enum ps_status ps_batch_create(struct ps_port *home, _Atomic int64_t *next_seq,
     if (!batch)
         return PS_ENOMEM;
     batch->item.run = run_batch;
+    batch->item.refused = batch_refused;
     batch->item.done = batch_done;
     batch->item.needs_savepoint = true; /* what cannot be written takes no other shard's along */
     batch->home = home;

@@ -207,7 +207,8 @@ enum ps_status life_step(struct life *life, char step, size_t index)
     }
 }
 
-static enum ps_status compare(struct life *life, unsigned device, const uint32_t *cells)
+static enum ps_status compare(struct life *life, unsigned device, const uint32_t *cells,
+                              bool after_start)
 {
     for (unsigned cell = 0; cell < LEDGER_CELLS; cell++) {
         if (!ledger_allows(&life->ledger, device, cell, cells[cell], life->now_ms)) {
@@ -219,19 +220,20 @@ static enum ps_status compare(struct life *life, unsigned device, const uint32_t
                      cells[cell], wanted);
             return PS_EPROTO;
         }
-        ledger_found(&life->ledger, device, cell, cells[cell], life->now_ms);
+        if (after_start)
+            ledger_found(&life->ledger, device, cell, cells[cell], life->now_ms);
     }
     return PS_OK;
 }
 
-enum ps_status life_check(struct life *life, bool files)
+enum ps_status life_check(struct life *life, bool after_start)
 {
     struct plant_view view;
     enum ps_status st = plant_read(&life->plant, &view);
     for (unsigned device = 0; device < LEDGER_DEVICES && st == PS_OK; device++)
-        st = compare(life, device, view.cells[device]);
-    if (!files || st == PS_OK)
-        return files ? plant_inspect(&life->plant) : st;
+        st = compare(life, device, view.cells[device], after_start);
+    if (!after_start || st == PS_OK)
+        return after_start ? plant_inspect(&life->plant) : st;
     char read_says[100]; /* what the files say explains it */
     snprintf(read_says, sizeof read_says, "%.99s", life->plant.why);
     if (plant_inspect(&life->plant) == PS_OK)

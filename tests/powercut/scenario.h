@@ -37,8 +37,9 @@ void life_stop(struct life *life);
 /** Take step number `index`, a letter of scenario->steps or scenario_afterwards. Whatever it says,
  *  the ledger knows what may have happened. */
 enum ps_status life_step(struct life *life, char step, size_t index);
-/** Read everything back and compare; what is found is what there is from now on. `files`: look into
- *  them, too, and expect nothing unknown there. PS_EPROTO: life->plant.why. */
-enum ps_status life_check(struct life *life, bool files);
+/** Read everything back and compare. `after_start`: what is found is what there is from now on
+ * (until then a commit that failed may still turn out to have happened), and the files are looked
+ * into, where nothing unknown may be left. PS_EPROTO: life->plant.why. */
+enum ps_status life_check(struct life *life, bool after_start);
 
 #endif

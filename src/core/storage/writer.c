@@ -74,8 +74,11 @@ static enum ps_status commit_items(struct ps_writer *writer, struct ps_writer_it
         return PS_OK;
     enum ps_status st = ps_db_begin(writer->db);
     for (struct ps_writer_item *item = items; item && st == PS_OK; item = item->next) {
-        if (item->status != PS_OK)
+        if (item->status != PS_OK) {
+            if (item->refused)
+                item->refused(item);
             continue;
+        }
         item->status = run_item(writer, item);
         if (item->status != PS_OK && (!item->needs_savepoint || !ps_db_in_transaction(writer->db)))
             st = item->status; /* half done, or it took the transaction with it: undo everything */

@@ -26,6 +26,9 @@ struct ps_writer_item {
     struct ps_port_item port_item; /* first: the writer's port carries it */
     /* Writer thread, inside the transaction. */
     enum ps_status (*run)(struct ps_writer_item *item, struct ps_db *db);
+    /* Writer thread, in the place of run(), if points are refused: items behind it that rest on
+     * this one may have to fail, too. NULL: none do. */
+    void (*refused)(struct ps_writer_item *item);
     /* Writer thread, after the commit (PS_OK) or failure. The item is its own again. */
     void (*done)(struct ps_writer_item *item, enum ps_status st);
     bool needs_savepoint;  /* run() may fail half way: undo it alone */

@@ -59,9 +59,9 @@ struct ps_keeper {
     /* keeper thread only */
     struct ps_keep keep;
     struct ps_db *log_db; /* copies the log */
-    bool log_is_long, is_sealing, may_merge;
+    bool log_is_long, is_sealing, may_trim, may_merge;
     struct call *calls, *last_call;
-    struct retry seal_retry, merge_retry, tidy_retry;
+    struct retry seal_retry, trim_retry, merge_retry, tidy_retry;
     int64_t next_tidy_ms, next_look_at_disk_ms;
     int base_nice;
     bool is_low, may_rise;
@@ -213,14 +213,27 @@ static void look_at_disk(struct ps_keeper *keeper)
 
 /* ---- sealing ---- */
 
-static bool seal_is_due(struct ps_keeper *keeper)
+/* When to seal if nothing more comes, monotonic; INT64_MAX: there is nothing. */
+static int64_t seal_due_ms(struct ps_keeper *keeper)
 {
     int64_t bytes = atomic_load(&keeper->unsealed_bytes);
-    if (bytes <= 0 || !may_try(&keeper->seal_retry))
-        return false;
-    return bytes >= (int64_t)keeper->settings.journal_bytes_max ||
-           ps_clock_mono_ms() - atomic_load(&keeper->unsealed_since_ms) >=
-               keeper->settings.seal_interval_ms;
+    int64_t due_ms = atomic_load(&keeper->unsealed_since_ms) + keeper->settings.seal_interval_ms;
+    if (bytes <= 0)
+        return INT64_MAX;
+    if (bytes >= (int64_t)keeper->settings.journal_bytes_max)
+        due_ms = 1; /* long ago */
+    return due_ms > keeper->seal_retry.at_ms ? due_ms : keeper->seal_retry.at_ms;
+}
+
+static bool seal_is_due(struct ps_keeper *keeper)
+{
+    return ps_clock_mono_ms() >= seal_due_ms(keeper);
+}
+
+/* The journal grows faster than it is sealed. */
+static bool is_behind(struct ps_keeper *keeper)
+{
+    return atomic_load(&keeper->unsealed_bytes) > 2 * (int64_t)keeper->settings.journal_bytes_max;
 }
 
 static void log_seal(const struct ps_seal_result *result, int64_t started_ns)
@@ -242,7 +255,7 @@ static enum ps_status seal(struct ps_keeper *keeper)
     struct ps_seal_result result;
     int64_t started_ns = ps_clock_mono_ns();
     int64_t before = atomic_load(&keeper->unsealed_bytes);
-    set_low(keeper, before <= 2 * (int64_t)keeper->settings.journal_bytes_max);
+    set_low(keeper, !is_behind(keeper));
     keeper->is_sealing = true;
     enum ps_status st = ps_seal_once(&keeper->keep, &result);
     keeper->is_sealing = false;
@@ -256,7 +269,7 @@ static enum ps_status seal(struct ps_keeper *keeper)
     atomic_store(&keeper->unsealed_since_ms, ps_clock_mono_ms());
     if (keeper->settings.sealed_seq)
         atomic_store_explicit(keeper->settings.sealed_seq, result.sealed_seq, memory_order_release);
-    keeper->may_merge = true;
+    keeper->may_trim = keeper->may_merge = true;
     return PS_OK;
 }
 
@@ -269,16 +282,17 @@ static enum ps_status trim(struct ps_keeper *keeper)
         ps_port_drain(&keeper->port, keeper);
         copy_log(keeper);
     }
+    keeper->may_trim = more;
+    note(keeper, &keeper->trim_retry, st);
     return st;
 }
 
 static void seal_if_due(struct ps_keeper *keeper)
 {
-    bool sealed = false;
     while (seal_is_due(keeper) && !atomic_load(&keeper->stopping) && seal(keeper) == PS_OK)
-        sealed = true;
-    if (sealed)
-        note(keeper, &keeper->seal_retry, trim(keeper));
+        continue;
+    if (keeper->may_trim && may_try(&keeper->trim_retry))
+        (void)trim(keeper);
 }
 
 /* Between the steps of long work. */
@@ -288,8 +302,10 @@ static void breathe(struct ps_keep *keep, void *arg)
     struct ps_keeper *keeper = arg;
     ps_port_drain(&keeper->port, keeper);
     copy_log(keeper);
-    if (keeper->is_sealing)
+    if (keeper->is_sealing) {
+        set_low(keeper, !is_behind(keeper));
         return;
+    }
     look_at_disk(keeper);
     seal_if_due(keeper);
     set_low(keeper, true);
@@ -437,13 +453,8 @@ static int sleep_ms(struct ps_keeper *keeper)
     int64_t until_ms = keeper->next_tidy_ms;
     if (keeper->settings.budget)
         earlier(&until_ms, keeper->next_look_at_disk_ms);
-    if (seal_is_due(keeper))
-        return 0;
-    if (keeper->seal_retry.at_ms)
-        earlier(&until_ms, keeper->seal_retry.at_ms);
-    else if (atomic_load(&keeper->unsealed_bytes) > 0)
-        earlier(&until_ms,
-                atomic_load(&keeper->unsealed_since_ms) + keeper->settings.seal_interval_ms);
+    earlier(&until_ms, seal_due_ms(keeper));
+    earlier(&until_ms, keeper->trim_retry.at_ms);
     earlier(&until_ms, keeper->merge_retry.at_ms);
     return until_ms <= now_ms ? 0 : (int)(until_ms - now_ms);
 }
@@ -509,10 +520,11 @@ static struct ps_keeper *create(const struct ps_keeper_settings *settings)
     keeper->log_wish.run = take_log_wish;
     keeper->seal_wish.run = take_seal_wish;
     keeper->seal_retry.event = "seal_failed";
+    keeper->trim_retry.event = "trim_failed";
     keeper->merge_retry.event = "merge_failed";
     keeper->tidy_retry.event = "retention_failed";
     keeper->port.fd = -1;
-    keeper->may_merge = true;
+    keeper->may_trim = keeper->may_merge = true; /* what the last run left */
     keeper->unsealed_since_ms = ps_clock_mono_ms();
     keeper->keep = (struct ps_keep){
         .writer = settings->writer,

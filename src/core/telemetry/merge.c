@@ -83,10 +83,21 @@ static bool is_settled(const struct ps_keep *keep, const struct ps_manifest *man
     return newest_ms <= now_ms - keep->settle_ms;
 }
 
+static const struct ps_manifest_file *find_file(const struct ps_manifest *manifest, int64_t id)
+{
+    for (size_t i = 0; i < manifest->files.count; i++) {
+        if (manifest->files.items[i].id == id)
+            return &manifest->files.items[i];
+    }
+    return NULL;
+}
+
 static void choose(struct merge *merge)
 {
     const struct ps_manifest *manifest = &merge->manifest;
     struct choice *choice = &merge->choice;
+    if (!find_file(manifest, merge->keep->wanted_file))
+        merge->keep->wanted_file = 0; /* it was dropped or set aside: another one may be wanted */
     for (size_t i = 0; i < manifest->files.count; i++)
         consider_levels(manifest, &manifest->files.items[i], choice);
     for (size_t i = 0; i < manifest->files.count && !choice->file; i++) {
@@ -108,10 +119,9 @@ static bool has_room(const struct merge *merge)
 
 static void choose_file(struct merge *merge, int64_t id)
 {
-    for (size_t i = 0; i < merge->manifest.files.count; i++) {
-        if (merge->manifest.files.items[i].id == id)
-            take_all(&merge->manifest.files.items[i], &merge->choice);
-    }
+    const struct ps_manifest_file *file = find_file(&merge->manifest, id);
+    if (file)
+        take_all(file, &merge->choice);
 }
 
 /* ---- merging ---- */

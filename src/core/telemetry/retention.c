@@ -51,13 +51,14 @@ static enum ps_status drop(struct ps_keep *keep, struct ps_retention_file *file,
     return PS_OK;
 }
 
-static bool is_due(const struct ps_retention_file *files, size_t count, int64_t now_ms)
+static struct ps_retention_file *find_due(struct ps_retention_file *files, size_t count,
+                                          int64_t now_ms)
 {
     for (size_t i = 0; i < count; i++) {
         if (files[i].deleted_at_ms <= now_ms)
-            return true;
+            return &files[i];
     }
-    return false;
+    return NULL;
 }
 
 static enum ps_status list(struct ps_keep *keep, bool fresh, struct ps_retention_file **files,
@@ -77,28 +78,41 @@ static void show_files(struct ps_keep *keep, const struct ps_retention_file *fil
     keep->files_counted = live;
 }
 
-/* What profiles say is read anew before anything is deleted for it. */
-static enum ps_status drop_expired(struct ps_keep *keep, int64_t now_ms,
-                                   struct ps_retention_result *out)
+/* The next file that is due; PS_ENOTFOUND: none is. What profiles say is read anew before the first
+ * is dropped for it. */
+static enum ps_status drop_next(struct ps_keep *keep, int64_t now_ms,
+                                struct ps_retention_result *out)
 {
-    struct ps_retention_file *files = NULL;
+    struct ps_retention_file *files = NULL, *due = NULL;
     size_t count = 0;
     enum ps_status st = list(keep, false, &files, &count);
-    if (st == PS_OK && is_due(files, count, now_ms)) {
+    if (st == PS_OK && !out->files_dropped && find_due(files, count, now_ms)) {
         free(files);
         files = NULL;
         st = list(keep, true, &files, &count);
     }
-    for (size_t i = 0; st == PS_OK && i < count; i++) {
-        if (files[i].deleted_at_ms <= now_ms)
-            st = drop(keep, &files[i], PS_METRIC_FILES_DELETED, out);
-        if (st == PS_OK)
-            st = ps_keep_breathe(keep);
+    if (st == PS_OK) {
+        due = find_due(files, count, now_ms);
+        st = due ? drop(keep, due, PS_METRIC_FILES_DELETED, out) : PS_ENOTFOUND;
     }
-    if (st == PS_OK)
-        show_files(keep, files, count - out->files_dropped);
+    if (st == PS_ENOTFOUND)
+        show_files(keep, files, count);
     free(files);
     return st;
+}
+
+/* The list is made anew for each: while we breathe, something that lives may be sealed into a file
+ * that was due. */
+static enum ps_status drop_expired(struct ps_keep *keep, int64_t now_ms,
+                                   struct ps_retention_result *out)
+{
+    enum ps_status st;
+    while ((st = drop_next(keep, now_ms, out)) == PS_OK) {
+        st = ps_keep_breathe(keep);
+        if (st != PS_OK)
+            return st;
+    }
+    return st == PS_ENOTFOUND ? PS_OK : st;
 }
 
 /* ---- runs ---- */

@@ -278,9 +278,26 @@ void ps_run_file_end_read(struct ps_run_file *file)
 
 /* ---- changes ---- */
 
+static enum ps_status has_blocks(struct ps_run_file *file, int64_t run, bool *out)
+{
+    struct ps_stmt *stmt;
+    enum ps_status st =
+        ps_db_prepare(file->db, "SELECT 1 FROM block WHERE id BETWEEN ? AND ? LIMIT 1", &stmt);
+    if (st != PS_OK)
+        return st;
+    ps_stmt_bind_int(stmt, 1, ps_block_id(run, 0, 0));
+    ps_stmt_bind_int(stmt, 2, ps_block_id(run, UINT32_MAX, PS_RUN_PART_MAX));
+    st = ps_stmt_step(stmt, out);
+    if (st == PS_OK && *out)
+        ps_stmt_reset(stmt);
+    return st;
+}
+
+/* Once its last block is gone, the number is free for a new run: the caller must not come again. */
 static enum ps_status delete_blocks(struct ps_run_file *file, int64_t run, int blocks_max,
                                     bool *finished)
 {
+    bool more = true;
     struct ps_stmt *stmt;
     enum ps_status st = ps_db_prepare(file->db, "DELETE FROM run WHERE run = ?", &stmt);
     if (st != PS_OK)
@@ -298,7 +315,9 @@ static enum ps_status delete_blocks(struct ps_run_file *file, int64_t run, int b
     ps_stmt_bind_int(stmt, 2, ps_block_id(run, UINT32_MAX, PS_RUN_PART_MAX));
     ps_stmt_bind_int(stmt, 3, blocks_max);
     st = ps_stmt_run(stmt);
-    *finished = st == PS_OK && ps_db_changes(file->db) < blocks_max;
+    if (st == PS_OK)
+        st = has_blocks(file, run, &more);
+    *finished = st == PS_OK && !more;
     return st;
 }
 

@@ -74,7 +74,7 @@ static void log_damaged_row(int64_t seq)
     ps_log_end(&line);
 }
 
-/* PS_OK also for a damaged row: what could be read of it before is left out, as at start. */
+/* PS_OK also for a damaged row: nothing of it is taken. */
 static enum ps_status gather_row(struct seal *seal, int64_t seq, const char *blob, size_t len)
 {
     struct ps_journal_decoder decoder;

@@ -82,6 +82,23 @@ static void a_batch_built_before_a_failure_was_known_does_nothing(void **state)
     fixture_deinit(&f);
 }
 
+static void a_refused_batch_is_a_failure_at_once_and_only_one(void **state)
+{
+    (void)state;
+    struct fixture f;
+    uint32_t failures = 0;
+    fixture_init(&f);
+    f.batch->failures = &failures;
+    add_text_point(&f, "note", "x");
+    f.batch->item.refused(&f.batch->item);
+    assert_int_equal(failures, 1); /* before what follows in the same transaction runs */
+    f.batch->item.done(&f.batch->item, PS_EFULL);
+    assert_int_equal(f.batch->status, PS_EFULL);
+    assert_int_equal(failures, 1);
+    assert_int_equal(ps_port_drain(&f.port, &f), 1);
+    fixture_deinit(&f);
+}
+
 static int64_t next_series(struct fixture *f)
 {
     return temp_db_number(f->temp.db, "SELECT coalesce(max(value), -1) FROM telemetry_state"
@@ -173,6 +190,7 @@ int main(void)
         cmocka_unit_test(effects_are_copied_and_written_together),
         cmocka_unit_test(a_null_attribute_deletes_and_nothing_there_is_fine),
         cmocka_unit_test(a_batch_built_before_a_failure_was_known_does_nothing),
+        cmocka_unit_test(a_refused_batch_is_a_failure_at_once_and_only_one),
         cmocka_unit_test(series_ids_are_used_up_in_the_commit_that_has_their_rows),
         cmocka_unit_test(a_point_brings_its_time_to_live_along),
         cmocka_unit_test(an_ack_may_be_in_a_batch_several_times),

@@ -292,6 +292,79 @@ static void only_points_are_refused_and_before_they_touch_the_disk(void **state)
     deinit(&f);
 }
 
+/* Three items in one transaction: while the first one waits for it, the others gather. */
+struct gathered {
+    sem_t go, finished;
+    bool refused, run_after_refusal;
+};
+
+struct gathered_item {
+    struct ps_writer_item item; /* first */
+    struct gathered *gathered;
+};
+
+static enum ps_status run_first(struct ps_writer_item *item, struct ps_db *db)
+{
+    (void)db;
+    sem_wait(&((struct gathered_item *)item)->gathered->go);
+    return PS_OK;
+}
+
+static void note_refused(struct ps_writer_item *item)
+{
+    ((struct gathered_item *)item)->gathered->refused = true;
+}
+
+static enum ps_status run_follower(struct ps_writer_item *item, struct ps_db *db)
+{
+    (void)db;
+    struct gathered *gathered = ((struct gathered_item *)item)->gathered;
+    gathered->run_after_refusal = gathered->refused;
+    return PS_OK;
+}
+
+static void gathered_done(struct ps_writer_item *item, enum ps_status st)
+{
+    (void)st;
+    sem_post(&((struct gathered_item *)item)->gathered->finished);
+}
+
+static void what_follows_a_refused_item_knows_before_it_runs(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct temp_db temp;
+    struct ps_writer *writer;
+    struct gathered gathered = { 0 };
+    init(&f);
+    temp_db_init(&temp);
+    open_budget(&f, 64ll * MB, false);
+    struct ps_writer_settings settings = { .path = temp.path,
+                                           .checkpoint_bytes = MB,
+                                           .budget = f.budget };
+    assert_int_equal(ps_writer_start(&settings, &writer), PS_OK);
+    check(&f, MB, PS_DISK_REFUSE, true);
+    struct gathered_item items[] = {
+        { { .run = run_first, .done = gathered_done }, &gathered },
+        { { .run = run_first, .refused = note_refused, .done = gathered_done, .points_bytes = 1 },
+          &gathered },
+        { { .run = run_follower, .done = gathered_done }, &gathered },
+    };
+    sem_init(&gathered.go, 0, 0);
+    sem_init(&gathered.finished, 0, 0);
+    for (size_t i = 0; i < sizeof items / sizeof *items; i++)
+        ps_writer_submit(writer, &items[i].item);
+    sem_post(&gathered.go);
+    for (size_t i = 0; i < sizeof items / sizeof *items; i++)
+        sem_wait(&gathered.finished);
+    assert_true(gathered.run_after_refusal);
+    ps_writer_stop(writer);
+    sem_destroy(&gathered.go);
+    sem_destroy(&gathered.finished);
+    temp_db_deinit(&temp);
+    deinit(&f);
+}
+
 int main(void)
 {
     ps_log_configure(PS_LOG_OFF, PS_LOG_LOGFMT);
@@ -306,6 +379,7 @@ int main(void)
         cmocka_unit_test(work_that_can_wait_leaves_half_of_the_reserve),
         cmocka_unit_test(the_ballast_is_there_when_space_is_gone),
         cmocka_unit_test(only_points_are_refused_and_before_they_touch_the_disk),
+        cmocka_unit_test(what_follows_a_refused_item_knows_before_it_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

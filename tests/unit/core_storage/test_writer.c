@@ -352,6 +352,79 @@ static void the_log_stays_small_while_commits_go_on(void **state)
     fixture_deinit(&f);
 }
 
+/* Somebody else copies the log: it is asked once, the writer copies what is left, and asks again.
+ */
+struct tender {
+    struct ps_writer_tender tender; /* first */
+    _Atomic unsigned asked, told;
+    _Atomic uint64_t bytes;
+};
+
+static void count_asked(struct ps_writer_tender *tender)
+{
+    ((struct tender *)tender)->asked++;
+}
+
+static void count_points(struct ps_writer_tender *tender, uint64_t bytes)
+{
+    ((struct tender *)tender)->told++;
+    ((struct tender *)tender)->bytes += bytes;
+}
+
+static void a_tender_is_asked_for_a_long_log_once_and_the_writer_does_the_rest(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct tender tender = { .tender = { .log_is_long = count_asked,
+                                         .points_committed = count_points } };
+    fixture_init(&f);
+    ps_writer_tend(f.writer, &tender.tender);
+    for (unsigned i = 0; i < 30; i++) /* 600 KB */
+        assert_int_equal(ps_writer_call(f.writer, insert_block, NULL), PS_OK);
+    assert_int_equal(tender.asked, 1);
+    int64_t long_bytes = log_bytes(&f);
+    assert_true(long_bytes > 512 * 1024);
+    ps_writer_log_copied(f.writer, true);
+    for (unsigned i = 0; i < 10; i++) /* copied by the first of these, begun anew by the next */
+        assert_int_equal(ps_writer_call(f.writer, insert_block, NULL), PS_OK);
+    assert_true(log_bytes(&f) <= long_bytes + 3 * 24 * 1024);
+    for (unsigned i = 0; i < 30; i++)
+        assert_int_equal(ps_writer_call(f.writer, insert_block, NULL), PS_OK);
+    assert_int_equal(tender.asked, 2);
+    ps_writer_log_copied(f.writer, false); /* it could not: it is asked again */
+    assert_int_equal(ps_writer_call(f.writer, insert_block, NULL), PS_OK);
+    assert_int_equal(ps_writer_call(f.writer, insert_block, NULL), PS_OK);
+    assert_int_equal(tender.asked, 3);
+    ps_writer_tend(f.writer, NULL); /* nobody any more: the writer does it itself */
+    for (unsigned i = 0; i < 100; i++)
+        assert_int_equal(ps_writer_call(f.writer, insert_block, NULL), PS_OK);
+    assert_int_equal(tender.asked, 3);
+    assert_true(log_bytes(&f) < 8 * 256 * 1024);
+    fixture_deinit(&f);
+}
+
+static void a_tender_is_told_of_points_that_were_committed(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct job jobs[3];
+    struct tender tender = { .tender = { .log_is_long = count_asked,
+                                         .points_committed = count_points } };
+    fixture_init(&f);
+    ps_writer_tend(f.writer, &tender.tender);
+    job_init(&jobs[0], "INSERT INTO t(x) VALUES(1)", true);
+    jobs[0].item.points_bytes = 100;
+    job_init(&jobs[1], "INSERT INTO t(x) VALUES(1)", true); /* undone */
+    jobs[1].item.points_bytes = 1000;
+    job_init(&jobs[2], "INSERT INTO t(x) VALUES(3)", true);
+    jobs[2].item.points_bytes = 10;
+    run_together(&f, jobs, 3);
+    ps_writer_tend(f.writer, NULL); /* waits for the writer */
+    assert_int_equal(tender.bytes, 110);
+    assert_int_equal(tender.told, 1);
+    fixture_deinit(&f);
+}
+
 static void stopping_commits_what_is_queued(void **state)
 {
     (void)state;
@@ -397,6 +470,8 @@ int main(void)
         cmocka_unit_test(a_failing_commit_is_told_to_every_item),
         cmocka_unit_test(calls_from_many_threads_each_get_their_own_answer),
         cmocka_unit_test(the_log_stays_small_while_commits_go_on),
+        cmocka_unit_test(a_tender_is_asked_for_a_long_log_once_and_the_writer_does_the_rest),
+        cmocka_unit_test(a_tender_is_told_of_points_that_were_committed),
         cmocka_unit_test(stopping_commits_what_is_queued),
         cmocka_unit_test(a_writer_that_cannot_open_its_file_leaves_nothing_behind),
     };

@@ -15,25 +15,6 @@
 
 /* ---- the model ---- */
 
-static struct world_point *find(struct world_points *points, uint32_t series, int64_t ts_ms,
-                                size_t *at)
-{
-    size_t low = 0, high = points->count;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        const struct world_point *point = &points->items[middle];
-        if (point->series < series || (point->series == series && point->ts_ms < ts_ms))
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    *at = low;
-    if (low == points->count || points->items[low].series != series ||
-        points->items[low].ts_ms != ts_ms)
-        return NULL;
-    return &points->items[low];
-}
-
 static void set_value(struct world_point *point, const struct ps_value *value)
 {
     point->value = *value;
@@ -44,22 +25,46 @@ static void set_value(struct world_point *point, const struct ps_value *value)
     point->value.text = NULL; /* the array moves */
 }
 
+/* In order of arrival; settle() sorts. */
 static void put(struct world_points *points, uint32_t series, int64_t ts_ms,
                 const struct ps_value *value, uint32_t ttl_s)
 {
-    size_t at;
-    struct world_point *point = find(points, series, ts_ms, &at);
-    if (!point) {
-        if (points->count == points->cap) {
-            points->cap = points->cap ? points->cap * 2 : 64;
-            points->items = realloc(points->items, points->cap * sizeof *points->items);
-            assert_non_null(points->items);
-        }
-        point = &points->items[at];
-        memmove(point + 1, point, (points->count++ - at) * sizeof *point);
+    if (points->count == points->cap) {
+        points->cap = points->cap ? points->cap * 2 : 64;
+        points->items = realloc(points->items, points->cap * sizeof *points->items);
+        assert_non_null(points->items);
     }
-    *point = (struct world_point){ .series = series, .ts_ms = ts_ms, .ttl_s = ttl_s };
+    struct world_point *point = &points->items[points->count++];
+    *point = (struct world_point){
+        .series = series, .ts_ms = ts_ms, .ttl_s = ttl_s, .arrival = points->arrivals++
+    };
     set_value(point, value);
+}
+
+static int compare(const void *left, const void *right)
+{
+    const struct world_point *a = left, *b = right;
+    if (a->series != b->series)
+        return a->series < b->series ? -1 : 1;
+    if (a->ts_ms != b->ts_ms)
+        return a->ts_ms < b->ts_ms ? -1 : 1;
+    return a->arrival < b->arrival ? -1 : 1;
+}
+
+/* By (series, ts); of equal ones the last arrival stays. */
+static void settle(struct world_points *points)
+{
+    size_t kept = 0;
+    if (points->count)
+        qsort(points->items, points->count, sizeof *points->items, compare);
+    for (size_t i = 0; i < points->count; i++) {
+        const struct world_point *point = &points->items[i];
+        bool replaced = i + 1 < points->count && point[1].series == point->series &&
+                        point[1].ts_ms == point->ts_ms;
+        if (!replaced)
+            points->items[kept++] = *point;
+    }
+    points->count = kept;
 }
 
 static bool is_covered(int64_t ts_ms, int64_t start_ms, int64_t end_ms)
@@ -415,16 +420,16 @@ void keep_world_check(struct keep_world *world)
 {
     struct ps_tombstone_list tombstones = { 0 };
     struct world_points found = { 0 }, want = { 0 };
-    for (size_t i = 0; i < world->model.count; i++) {
-        struct world_point *point = &world->model.items[i];
-        struct ps_value value = point->value;
-        if (value.type >= PS_VALUE_STRING)
-            value.text = point->text;
-        put(&want, point->series, point->ts_ms, &value, point->ttl_s);
-    }
+    settle(&world->model);
+    want.items = malloc((world->model.count + 1) * sizeof *want.items);
+    assert_non_null(want.items);
+    want.count = world->model.count;
+    for (size_t i = 0; i < want.count; i++)
+        want.items[i] = world->model.items[i];
     assert_int_equal(ps_manifest_all_tombstones(world->temp.db, &tombstones), PS_OK);
     read_runs(world, &tombstones, &found);
     read_journal(world, &tombstones, &found);
+    settle(&found);
     drop_invisible(world, &found);
     drop_invisible(world, &want);
     for (size_t i = 0; i < want.count && i < found.count; i++)

@@ -26,12 +26,13 @@ struct world_point {
     int64_t ts_ms;
     struct ps_value value; /* text points into `text` */
     char text[WORLD_TEXT_SIZE];
-    bool gone; /* deleted */
+    uint64_t arrival;
 };
 
-/* What is expected or found: by (series, ts). */
+/* What is expected or found. */
 struct world_points {
     size_t count, cap;
+    uint64_t arrivals;
     struct world_point *items;
 };
 

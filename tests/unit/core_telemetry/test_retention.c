@@ -341,9 +341,9 @@ static void a_file_that_gets_a_living_point_meanwhile_stays(void **state)
     keep_world_add_series(&world, 1);
     put_weeks(&world, 2, 3600);
     keep_world_set_now(&world, WORLD_NOW_MS + 4 * WEEK_MS);
-    struct late_point late = {
-        .world = &world, .ts_ms = WORLD_NOW_MS + WEEK_MS, .ttl_s = 365 * 86400
-    };
+    struct late_point late = { .world = &world,
+                               .ts_ms = WORLD_NOW_MS + WEEK_MS,
+                               .ttl_s = 365 * 86400 };
     world.keep.breathe = seal_late_point;
     world.keep.breathe_arg = &late;
     assert_int_equal(apply(&world).files_dropped, 1);
@@ -351,6 +351,33 @@ static void a_file_that_gets_a_living_point_meanwhile_stays(void **state)
     assert_true(late.is_sealed);
     keep_world_check(&world);
     assert_int_equal(keep_world_stored_points(&world), 2); /* the expired one beside it */
+    keep_world_deinit(&world);
+}
+
+/* A file that was set aside long ago, its successor removed by hand: the damaged one's name is
+ * taken in the manifest, and that keeps nothing from going on. */
+static void a_missing_file_beside_a_damaged_one_does_not_stop_retention(void **state)
+{
+    (void)state;
+    struct keep_world world;
+    struct ps_range range;
+    char command[256];
+    keep_world_init(&world);
+    keep_world_add_series(&world, 1);
+    put_weeks(&world, 1, 0);
+    week_of(WORLD_NOW_MS, &range);
+    snprintf(command, sizeof command,
+             "INSERT INTO telemetry_file VALUES"
+             "(77, '%s.db.damaged', 0, 1, 0, 0, 1)",
+             range.name);
+    keep_world_exec(&world, command);
+    ps_store_drop(world.store, range.name);
+    snprintf(command, sizeof command, "%s/telemetry/%s.db.damaged", world.temp.folder, range.name);
+    int fd = open(command, O_CREAT | O_WRONLY, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    keep_world_restart(&world);
+    apply(&world);
     keep_world_deinit(&world);
 }
 
@@ -434,6 +461,27 @@ static void a_tombstone_that_waits_has_its_file_rewritten(void **state)
     keep_world_deinit(&world);
 }
 
+static void a_wanted_file_that_is_gone_does_not_stand_in_the_way(void **state)
+{
+    (void)state;
+    struct keep_world world;
+    struct ps_retention_result result;
+    struct ps_merge_result merged;
+    keep_world_init(&world);
+    keep_world_add_series(&world, 1);
+    put_weeks(&world, 3, 0);
+    keep_world_delete(&world, 1, WORLD_NOW_MS, WORLD_NOW_MS + WEEK_MS + 1); /* of two files */
+    keep_world_set_now(&world, world.now_ms + WORLD_DAY_MS);
+    apply(&world);
+    assert_int_not_equal(world.keep.wanted_file, 0);
+    assert_int_equal(ps_retention_shed(&world.keep, &result), PS_OK); /* the first */
+    assert_int_equal(ps_merge_once(&world.keep, world.now_ms, &merged), PS_ENOTFOUND);
+    apply(&world);
+    assert_int_equal(ps_merge_once(&world.keep, world.now_ms, &merged), PS_OK);
+    assert_int_equal(merged.deleted, 1);
+    keep_world_deinit(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -447,9 +495,11 @@ int main(void)
         cmocka_unit_test(a_run_sealed_while_garbage_goes_is_not_taken_for_it),
         cmocka_unit_test(a_file_the_manifest_has_never_heard_of_is_left_alone),
         cmocka_unit_test(a_file_that_gets_a_living_point_meanwhile_stays),
+        cmocka_unit_test(a_missing_file_beside_a_damaged_one_does_not_stop_retention),
         cmocka_unit_test(the_oldest_file_goes_first_when_space_is_short),
         cmocka_unit_test(a_tombstone_goes_when_nothing_needs_it),
         cmocka_unit_test(a_tombstone_that_waits_has_its_file_rewritten),
+        cmocka_unit_test(a_wanted_file_that_is_gone_does_not_stand_in_the_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
