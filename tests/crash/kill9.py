@@ -11,8 +11,8 @@ points are expired. Variations by round:
     every fifth     the server is killed once more while it starts
 
 At the end everything ever sent is read once more, after one more kill and after a clean stop, and
-SQLite checks its files. A SIGKILL leaves the page cache alone: this proves the order of commit and
-acknowledgement and the recovery, not that the disk keeps what was synced.
+SQLite and fsck check the files. A SIGKILL leaves the page cache alone: this proves the order of
+commit and acknowledgement and the recovery; that the disk keeps what was synced is tests/powercut's.
 
     kill9.py [--full] [--kills N] [--seed S] [--longest SECONDS] [--lie]
 
@@ -24,6 +24,7 @@ import os
 import pathlib
 import random
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import threading
@@ -35,7 +36,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import ledger
 from flood import (Attributes, FleetingReadings, Flood, HttpDevice, PahoDevice, Pipeliner,
                    Readings)
-from support.server import SANITIZER, Server
+from support.server import SANITIZER, Server, binary
 
 PIPELINERS = 4
 PAGE = 80000       # counters per query and day
@@ -236,6 +237,7 @@ class CrashTest:
         self.work = work_done(self.server.data)
         self.check_all(self.start())
         self.server.stop()
+        check_with_fsck(self.server.data, self.problems)
         idle = [name for name, count in self.work.items() if count == 0]
         if idle and self.options.kills >= KILLS:
             self.problems.add("idle", f"nothing was {', '.join(idle)} meanwhile")
@@ -285,6 +287,14 @@ def check_databases(data, problems):
                 problems.add("database", f"{path.name}: {answer[:5]}")
         for path in data.glob("telemetry/*.damaged*"):
             problems.add("database", f"{path.name} was set aside")
+
+
+def check_with_fsck(data, problems):
+    """The product's own look at every checksum and at manifest against files."""
+    done = subprocess.run([binary(), "fsck", "--data", str(data)], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False)
+    if done.returncode != 0:
+        problems.add("database", f"fsck: {done.stdout.decode(errors='replace')[-500:]}")
 
 
 def work_done(data):

@@ -49,7 +49,10 @@ static enum ps_status put_aside(struct ps_db *db, void *arg)
     enum ps_status st = ps_manifest_find_file(db, aside->name, &file);
     if (st == PS_ENOTFOUND)
         return PS_OK; /* it never came into the manifest */
-    return st == PS_OK ? ps_manifest_set_aside(db, file.id, aside->renamed) : st;
+    if (st == PS_OK)
+        st = ps_manifest_set_aside(db, file.id, aside->renamed);
+    return st == PS_EEXISTS ? PS_OK
+                            : st; /* an older one's name: the file of this row just is gone */
 }
 
 /* What is written must differ from what is there, or there would be nothing to commit. */

@@ -87,8 +87,8 @@ enum ps_status ps_run_list_add(struct ps_run_list *list, const struct ps_run *ru
 void ps_run_list_deinit(struct ps_run_list *list);
 /**
  * Leave out the runs that a merge has replaced but that are still in their file: those whose
- * journal rows lie within the rows of a run of a higher level. For who remakes a manifest from the
- * runs of one file.
+ * journal rows lie within the rows of a run of a higher level and number. For who remakes a
+ * manifest from the runs of one file.
  */
 void ps_run_list_drop_merged(struct ps_run_list *list);
 

@@ -27,8 +27,8 @@ void ps_run_list_deinit(struct ps_run_list *list)
 
 static bool is_merged_into(const struct ps_run *run, const struct ps_run *merged)
 {
-    return merged->level > run->level && merged->journal_first <= run->journal_first &&
-           merged->journal_last >= run->journal_last;
+    return merged->level > run->level && merged->run > run->run &&
+           merged->journal_first <= run->journal_first && merged->journal_last >= run->journal_last;
 }
 
 void ps_run_list_drop_merged(struct ps_run_list *list)

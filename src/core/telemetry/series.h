@@ -32,7 +32,7 @@ enum {
     PS_HEAD_POINTS_MAX = 65535,        /* more in the limits are taken as this */
 };
 
-/* A point in 24 bytes, inside series.c. Text is owned. */
+/* A point in 24 bytes, inside series*.c. Text is owned. */
 struct ps_head_point {
     int64_t ts_ms;
     union {
@@ -44,13 +44,13 @@ struct ps_head_point {
     uint32_t ttl_s;
 };
 
-struct ps_head; /* inside series.c */
+struct ps_head; /* series_head.h */
 
 struct ps_series {
     uint32_t id;
     uint32_t key_len : 10;
     uint32_t catalogued : 1; /* its row is in the database, or on its way in a batch */
-    /* the rest is series.c's */
+    /* the rest is series*.c's */
     uint32_t has_latest : 1;
     uint32_t latest_state : 2;
     uint32_t has_floor : 1;

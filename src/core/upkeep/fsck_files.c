@@ -118,18 +118,6 @@ static enum ps_status check_known_runs(struct ps_fsck *fsck, const char *name,
     return st;
 }
 
-/* A merge puts runs together that follow one another: its run covers them and is the newer. */
-static bool is_replaced(const struct ps_run_list *runs, const struct ps_run *run)
-{
-    for (size_t i = 0; i < runs->count; i++) {
-        const struct ps_run *other = &runs->items[i];
-        if (other->level > run->level && other->run > run->run &&
-            other->journal_first <= run->journal_first && other->journal_last >= run->journal_last)
-            return true;
-    }
-    return false;
-}
-
 static enum ps_status add_runs(struct ps_fsck *fsck, struct ps_run_file *file,
                                const struct ps_run_list *have, int64_t *points)
 {
@@ -138,8 +126,6 @@ static enum ps_status add_runs(struct ps_fsck *fsck, struct ps_run_file *file,
         ps_manifest_put_file(fsck->db, ps_run_file_range(file), ps_clock_now_ms(), &id);
     for (size_t i = 0; i < have->count && st == PS_OK; i++) {
         struct ps_run run = have->items[i];
-        if (is_replaced(have, &run))
-            continue;
         run.file = id;
         *points += run.points;
         note_sealed(fsck, &run);
@@ -150,7 +136,7 @@ static enum ps_status add_runs(struct ps_fsck *fsck, struct ps_run_file *file,
 
 /* The manifest has none of its runs. */
 static enum ps_status check_forgotten(struct ps_fsck *fsck, const char *name,
-                                      struct ps_run_file *file, const struct ps_run_list *have)
+                                      struct ps_run_file *file, struct ps_run_list *have)
 {
     int64_t points = 0;
     if (have->count == 0)
@@ -159,6 +145,7 @@ static enum ps_status check_forgotten(struct ps_fsck *fsck, const char *name,
                     have->count);
     if (!fsck->settings->rebuild)
         return PS_OK;
+    ps_run_list_drop_merged(have);
     enum ps_status st = ps_db_begin(fsck->db);
     if (st == PS_OK)
         st = add_runs(fsck, file, have, &points);
