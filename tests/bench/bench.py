@@ -320,7 +320,7 @@ def resident_mb(pid):
     return int(re.search(r"VmRSS:\s+(\d+)", text).group(1)) / 1024
 
 
-def first_answer_ms(command, port, ask):
+def first_answer_ms(command, port, ask, end=signal.SIGTERM):
     """From exec until ask(port) gets its answer; it is tried again and again."""
     started = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -333,7 +333,7 @@ def first_answer_ms(command, port, ask):
                 time.sleep(0.0005)
         raise RuntimeError(f"no answer in 60 s: {' '.join(command)}")
     finally:
-        process.terminate()
+        process.send_signal(end)
         process.wait()
 
 
@@ -386,6 +386,21 @@ def bench_start(options):
            "{:.0f}")
     report(f"start to the first PUBACK, {points:.1f} M points in the journal", full, unit="ms",
            form="{:.0f}")
+    start_with_history(options)
+
+
+def start_with_history(options):
+    """After kill -9, with files full of points and a journal that is nearly full."""
+    points, times = 5000000 if options.quick else 100000000, []
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        data = subprocess.run([str(TOOLS / "history_fill"), folder, str(points)], check=True,
+                              capture_output=True, text=True, timeout=3600).stdout.strip()
+        for extra in [["--demo"]] + [[]] * options.rounds:
+            port = free_port()
+            times.append(first_answer_ms(our_command(data, port) + extra, port,
+                                         puback("A1_TEST_TOKEN"), signal.SIGKILL))
+    report(f"start after a kill to the first PUBACK, {points / 1e6:.0f} M points of 100,000 series",
+           times[1:], 1000, False, "ms", form="{:.0f}")
 
 
 def bench_http(options):

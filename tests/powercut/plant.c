@@ -16,6 +16,8 @@
 enum {
     HEAD_POINTS = 3, /* so that heads overflow */
     SEAL_MEMORY = 1 << 20,
+    SEAL_MEMORY_LITTLE = 4096,
+    IDLE_FILES_FEW = 2,
     TRIMS_MAX = 100,
 };
 
@@ -82,7 +84,8 @@ static enum ps_status open_parts(struct plant *plant, struct ps_text *why)
 {
     enum ps_status st = prepare_database(plant, why);
     struct ps_writer_settings writer = { .path = plant->path, .checkpoint_bytes = UINT64_MAX };
-    struct ps_store_settings store = { .dir = plant->dir, .idle_max = plant->idle_files };
+    struct ps_store_settings store = { .dir = plant->dir,
+                                       .idle_max = plant->scarce ? IDLE_FILES_FEW : 0 };
     if (st == PS_OK)
         st = ps_writer_start(&writer, &plant->writer);
     if (st == PS_OK)
@@ -101,10 +104,10 @@ static void set_clock(struct plant *plant)
     ps_clock_set_for_test(plant->now_ms, plant->now_ms * 1000000);
 }
 
-enum ps_status plant_open(struct plant *plant, const char *dir, unsigned idle_files, int64_t now_ms)
+enum ps_status plant_open(struct plant *plant, const char *dir, bool scarce, int64_t now_ms)
 {
     *plant = (struct plant){
-        .dir = dir, .idle_files = idle_files, .next_seq = 1, .next_series = 1, .now_ms = now_ms
+        .dir = dir, .scarce = scarce, .next_seq = 1, .next_series = 1, .now_ms = now_ms
     };
     snprintf(plant->path, sizeof plant->path, "%s/pacificsoft.db", dir);
     set_clock(plant);
@@ -115,7 +118,7 @@ enum ps_status plant_open(struct plant *plant, const char *dir, unsigned idle_fi
                                     .writer = plant->writer,
                                     .store = plant->store,
                                     .range = PS_RANGE_DAY,
-                                    .memory_max = SEAL_MEMORY,
+                                    .memory_max = scarce ? SEAL_MEMORY_LITTLE : SEAL_MEMORY,
                                     .retired_keep_ms = 60000,
                                     .settle_ms = 3600000 };
     if (st == PS_OK)

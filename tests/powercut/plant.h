@@ -17,7 +17,7 @@ enum { PLANT_BATCHES = 2 };
 
 struct plant {
     const char *dir;
-    unsigned idle_files;
+    bool scarce;
     char path[128];
     struct ps_writer *writer;
     struct ps_store *store;
@@ -54,9 +54,9 @@ struct plant_effects {
 };
 
 /** Start on what is on the disk: migrate, load, collect garbage. On failure close it all the same.
- *  `idle_files`: range files that stay open while nobody uses them. */
-enum ps_status plant_open(struct plant *plant, const char *dir, unsigned idle_files,
-                          int64_t now_ms);
+ *  `scarce`: few files stay open while nobody uses them, and a seal has memory for some rows only.
+ */
+enum ps_status plant_open(struct plant *plant, const char *dir, bool scarce, int64_t now_ms);
 void plant_close(struct plant *plant);
 
 /** One batch each, in one transaction; `statuses` of the batches as their acks would hear them. */

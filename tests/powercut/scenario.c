@@ -20,7 +20,7 @@ struct scenario scenario_make(uint64_t seed)
     return (struct scenario){ .seed = seed,
                               .steps = is_first ? first_life : later_life,
                               .prefix = is_first ? 0 : sizeof PREFIX - 1,
-                              .idle_files = seed % 4 == 3 ? 2 : 16 };
+                              .scarce = seed % 4 == 3 };
 }
 
 /* splitmix64 */
@@ -157,8 +157,7 @@ void life_begin(struct life *life, const struct scenario *scenario, const char *
 
 enum ps_status life_start(struct life *life)
 {
-    enum ps_status st =
-        plant_open(&life->plant, life->dir, life->scenario->idle_files, life->now_ms);
+    enum ps_status st = plant_open(&life->plant, life->dir, life->scenario->scarce, life->now_ms);
     if (st != PS_OK)
         plant_close(&life->plant);
     life->is_open = st == PS_OK;

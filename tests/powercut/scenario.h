@@ -14,7 +14,7 @@ struct scenario {
     uint64_t seed;
     const char *steps; /* a letter each, see scenario.c */
     size_t prefix;
-    unsigned idle_files; /* more than there are, or so few that they are always opened anew */
+    bool scarce; /* see plant_open() */
 };
 
 /** What a life has come to: the plant is open between steps, unless a start failed. */
