@@ -242,31 +242,81 @@ static bool is_in(const struct ps_run_list *list, int64_t run)
     return false;
 }
 
-static enum ps_status numbers_of(struct ps_keep *keep, const char *name, struct ps_run_list *out)
+static enum ps_status last_seq_of(struct ps_db *db, int64_t *out)
+{
+    struct ps_stmt *stmt;
+    bool row;
+    enum ps_status st = ps_db_prepare(db, "SELECT max(seq) FROM journal", &stmt);
+    if (st == PS_OK)
+        st = ps_stmt_step(stmt, &row);
+    if (st != PS_OK)
+        return st;
+    *out = ps_stmt_int(stmt, 0); /* 0 if it is empty */
+    ps_stmt_reset(stmt);
+    return PS_OK;
+}
+
+/* What a file has: all run numbers, and of the complete ones what they hold. */
+static enum ps_status look_into(struct ps_keep *keep, const char *name, struct ps_run_list *numbers,
+                                struct ps_run_list *complete)
 {
     struct ps_run_file *file;
     enum ps_status st = ps_store_borrow(keep->store, name, false, &file, NULL);
     if (st != PS_OK)
         return st;
-    st = ps_run_file_numbers(file, out);
+    st = ps_run_file_numbers(file, numbers);
+    if (st == PS_OK)
+        st = ps_run_file_runs(file, complete);
     ps_store_return(keep->store, file);
+    return st;
+}
+
+/* A run of journal rows that this database never had: an older copy of the database was put beside
+ * newer files. It may be all there is of its points, so it stays for fsck. */
+static bool is_newer_than_database(const struct ps_run_list *complete, int64_t run,
+                                   int64_t last_seq)
+{
+    for (size_t i = 0; i < complete->count; i++) {
+        if (complete->items[i].run == run)
+            return complete->items[i].journal_last > last_seq;
+    }
+    return false;
+}
+
+static enum ps_status last_seq_ever(struct ps_db *db, int64_t *out)
+{
+    int64_t sealed_seq, last_seq;
+    enum ps_status st = ps_manifest_state(db, PS_STATE_SEALED_SEQ, 0, &sealed_seq);
+    if (st == PS_OK)
+        st = last_seq_of(db, &last_seq);
+    if (st == PS_OK)
+        *out = sealed_seq > last_seq ? sealed_seq : last_seq;
     return st;
 }
 
 static enum ps_status collect_of(struct ps_keep *keep, const struct ps_manifest_file *row,
                                  struct ps_retention_result *out)
 {
-    struct ps_run_list found = { 0 }, known = { 0 };
-    enum ps_status st = numbers_of(keep, row->name, &found);
+    struct ps_run_list found = { 0 }, complete = { 0 }, known = { 0 };
+    int64_t last_seq;
+    enum ps_status st = look_into(keep, row->name, &found, &complete);
     if (st == PS_OK)
         st = ps_manifest_runs(keep->db, row->id, true, &known);
+    if (st == PS_OK)
+        st = last_seq_ever(keep->db, &last_seq);
     for (size_t i = 0; i < found.count && st == PS_OK; i++) {
-        if (is_in(&known, found.items[i].run))
+        int64_t run = found.items[i].run;
+        if (is_in(&known, run))
             continue;
-        st = delete_run(keep, row->name, found.items[i].run);
+        if (is_newer_than_database(&complete, run, last_seq)) {
+            ps_log_event(PS_LOG_ERROR, "telemetry", "file_newer_than_database", "file", row->name);
+            continue;
+        }
+        st = delete_run(keep, row->name, run);
         out->runs_deleted += st == PS_OK;
     }
     ps_run_list_deinit(&found);
+    ps_run_list_deinit(&complete);
     ps_run_list_deinit(&known);
     return st;
 }
@@ -336,20 +386,6 @@ static enum ps_status look_at_name(void *arg, const char *name)
         return PS_OK;
     }
     ps_log_event(PS_LOG_WARN, "telemetry", "file_unknown", "file", name);
-    return PS_OK;
-}
-
-static enum ps_status last_seq_of(struct ps_db *db, int64_t *out)
-{
-    struct ps_stmt *stmt;
-    bool row;
-    enum ps_status st = ps_db_prepare(db, "SELECT max(seq) FROM journal", &stmt);
-    if (st == PS_OK)
-        st = ps_stmt_step(stmt, &row);
-    if (st != PS_OK)
-        return st;
-    *out = ps_stmt_int(stmt, 0); /* 0 if it is empty */
-    ps_stmt_reset(stmt);
     return PS_OK;
 }
 

@@ -228,6 +228,36 @@ static void a_file_that_is_over_gives_its_room_back(void **state)
 
 /* ---- garbage ---- */
 
+/* An older copy of the database was put back: the journal never had row 9. */
+static void a_run_newer_than_the_database_is_no_garbage(void **state)
+{
+    (void)state;
+    struct keep_world world;
+    struct ps_range range;
+    struct ps_run_file *file;
+    struct ps_run_writer *writer;
+    struct ps_run_list runs = { 0 };
+    struct ps_point point = { .ts_ms = WORLD_NOW_MS, .value = { .type = PS_VALUE_LONG } };
+    struct ps_run run = { .journal_first = 9, .journal_last = 9 };
+    const char *name = week_of(WORLD_NOW_MS, &range);
+    keep_world_init(&world);
+    keep_world_add_series(&world, 1);
+    put_weeks(&world, 1, 0);
+    assert_int_equal(ps_store_borrow(world.store, name, true, &file, NULL), PS_OK);
+    assert_int_equal(ps_run_writer_begin(file, 5, NULL, &writer), PS_OK);
+    assert_int_equal(ps_run_writer_add(writer, 1, &point, NULL, 1), PS_OK);
+    assert_int_equal(ps_run_writer_commit(writer, &run), PS_OK);
+    ps_store_return(world.store, file);
+    keep_world_restart(&world);
+    assert_int_equal(ps_store_borrow(world.store, name, false, &file, NULL), PS_OK);
+    assert_int_equal(ps_run_file_numbers(file, &runs), PS_OK);
+    assert_int_equal(runs.count, 2);
+    assert_int_equal(runs.items[1].run, 5);
+    ps_run_list_deinit(&runs);
+    ps_store_return(world.store, file);
+    keep_world_deinit(&world);
+}
+
 static void garbage_of_an_interrupted_seal_is_collected_at_start(void **state)
 {
     (void)state;
@@ -492,6 +522,7 @@ int main(void)
         cmocka_unit_test(replaced_runs_stay_for_their_readers_for_a_while),
         cmocka_unit_test(a_file_that_is_over_gives_its_room_back),
         cmocka_unit_test(garbage_of_an_interrupted_seal_is_collected_at_start),
+        cmocka_unit_test(a_run_newer_than_the_database_is_no_garbage),
         cmocka_unit_test(a_run_sealed_while_garbage_goes_is_not_taken_for_it),
         cmocka_unit_test(a_file_the_manifest_has_never_heard_of_is_left_alone),
         cmocka_unit_test(a_file_that_gets_a_living_point_meanwhile_stays),
