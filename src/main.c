@@ -84,6 +84,8 @@ int main(int argc, char **argv)
     if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)
         return ps_cli_version(stdout);
     bool asked = strcmp(command, "help") == 0 || strcmp(command, "--help") == 0;
+    if (!asked && *command)
+        fprintf(stderr, "pacificsoft: there is no command '%s'\n\n", command);
     fputs(usage, asked ? stdout : stderr);
     return asked ? EXIT_SUCCESS : 2;
 }

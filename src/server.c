@@ -134,7 +134,7 @@ static enum ps_status open_directory(struct server *server)
     if (server->lock_fd < 0)
         return fail(PS_EIO, path, strerror(errno));
     if (flock(server->lock_fd, LOCK_EX | LOCK_NB) != 0)
-        return fail(PS_EBUSY, path, "another process uses this data directory");
+        return fail(PS_EDENIED, path, "another process uses this data directory");
     snprintf(path, sizeof path, "%s/" PS_RESTORE_MARKER, dir);
     if (access(path, F_OK) == 0)
         return fail(PS_ESTORE, path, "a restore was interrupted: empty the directory, try again");

@@ -93,7 +93,7 @@ enum { PS_CONFIG_TEXT_SIZE = 512 };
     INT(transport, max_sessions_per_device, 1, 1, 1000, "sessions", RESTART,                       \
         "sessions one device may hold at a time; one more closes the oldest")                      \
     BOOL(transport, json_type_cast_enabled, true, RESTART,                                         \
-        "text that looks like a number or a boolean becomes one")                                  \
+        "text that looks like a number becomes one")                                               \
     INT(transport, json_max_string_value_length, 0, 0, 16 * PS_CONFIG_MIB, "bytes", RESTART,       \
         "longest text value of a key; 0 = only the payload limit")                                 \
                                                                                                    \
