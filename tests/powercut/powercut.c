@@ -36,18 +36,18 @@ static const char *const fault_names[CUT_FAULTS] = { "none",  "power", "kill",
 
 static char folder[64], telemetry[96];
 
-/* What a hung trial leaves behind: written from a signal handler. */
+/* What a trial that hangs or dies leaves behind: written from a signal handler. */
 static char present[128];
 
 struct tally {
     size_t trials, problems;
 };
 
-static void tell_hang(int number)
+static void tell_present(int number)
 {
-    (void)number;
-    static const char text[] = "\nhangs: ";
-    (void)!write(STDOUT_FILENO, text, sizeof text - 1);
+    static const char hangs[] = "PROBLEM hangs: ", dies[] = "PROBLEM dies: ";
+    const char *what = number == SIGALRM ? hangs : dies;
+    (void)!write(STDOUT_FILENO, what, strlen(what));
     (void)!write(STDOUT_FILENO, present, strlen(present));
     (void)!write(STDOUT_FILENO, "\n", 1);
     _exit(1);
@@ -71,7 +71,8 @@ static void set_up(void)
     snprintf(telemetry, sizeof telemetry, "%s/telemetry", folder);
     PS_ASSERT(mkdir(telemetry, 0700) == 0);
     atexit(remove_folder);
-    signal(SIGALRM, tell_hang);
+    signal(SIGALRM, tell_present);
+    signal(SIGABRT, tell_present); /* an assertion */
     ps_log_configure(PS_LOG_OFF, PS_LOG_LOGFMT);
     cut_vfs_install();
     cut_vfs_mirror(telemetry);

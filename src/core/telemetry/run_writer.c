@@ -309,8 +309,12 @@ enum ps_status ps_run_writer_begin(struct ps_run_file *file, int64_t run,
                                    struct ps_run_writer **out)
 {
     struct ps_db *db = ps_run_file_db(file);
-    PS_ASSERT(ps_run_file_writable(file) && !ps_db_in_transaction(db));
+    PS_ASSERT(ps_run_file_writable(file));
     PS_ASSERT(run >= 1 && run <= PS_RUN_NUMBER_MAX);
+    if (ps_db_in_transaction(db)) /* an undo found no memory */
+        ps_run_file_settle(file);
+    if (ps_db_in_transaction(db))
+        return PS_ENOMEM;
     struct ps_run_writer *writer = calloc(1, sizeof *writer);
     if (!writer)
         return PS_ENOMEM;
