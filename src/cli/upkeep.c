@@ -27,8 +27,9 @@ int ps_cli_backup(int argc, char *const *argv, char *const *environment, FILE *o
                                            .target = shell.options.to,
                                            .program = ps_cli_version_text(),
                                            .watcher = ps_upkeep_watcher(&shell) };
-    if (ps_backup_run(&settings, &result, &shell.why) != PS_OK)
-        return ps_upkeep_fail(&shell, 1, shell.why.data);
+    enum ps_status st = ps_backup_run(&settings, &result, &shell.why);
+    if (st != PS_OK)
+        return ps_upkeep_fail(&shell, st == PS_EINVAL ? 2 : 1, shell.why.data);
     ps_upkeep_end_progress(&shell);
     fprintf(out, "%s: %zu files copied (%s), %zu unchanged (%s), checked\n", shell.options.to,
             result.copied, ps_bytes_text(result.bytes_copied).data, result.reused,

@@ -155,6 +155,17 @@ class Operator(unittest.TestCase):
         self.assertIn("a restore was interrupted", done.stderr)
         self.server.stop()
 
+    def test_backup_and_fsck_refuse_what_makes_no_sense(self):
+        data = self.server.data
+        for target in (data, data / "backup", data / "telemetry", data / ".." / data.name / "b"):
+            self.assertIn("is inside of the data directory",
+                          call("backup", "--data", data, "--to", target, status=2))
+        self.assertFalse((data / "backup").exists())
+        self.server.stop()
+        (data / "restore.partial").touch()
+        for words in (("backup", "--data", data, "--to", self.target), ("fsck", "--data", data)):
+            self.assertIn("a restore was interrupted", call(*words, status=2))
+
     def test_while_a_backup_runs_nothing_is_deleted(self):
         with open(self.server.data / "backup.lock", "ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH)
@@ -272,10 +283,22 @@ class Operator(unittest.TestCase):
         self.server.stop()
         said = call("fsck", "--data", self.server.data, status=1)
         self.assertRegex(said, f"problem: {FILES[2]}.db: run 1, block of series [0-9]+: ")
+        said = call("backup", "--data", self.server.data, "--to", self.target, status=1)
+        self.assertIn(f"{telemetry(self.server.data, 2)}: run 1, block of series", said)
+        self.assertIn("run fsck", said)
         said = call("fsck", "--data", self.server.data, "--rebuild", status=1)
         self.assertIn(f"{FILES[2]}.db set aside", said)
+        self.assertRegex(said, f"{FILES[2]}.db: [0-9]+ points of [0-9]+ blocks kept")
         self.server.start()
         self.assert_named(2)
+        self.server.rest.login()
+        self.assertEqual(VALUES, self.values(2, key="other"))
+        self.assertEqual(VALUES, self.values(2, key="fresh"))
+        self.assert_serves_the_rest(2)
+        self.server.restart()
+        self.server.rest.login()
+        self.assertEqual(VALUES, self.values(2, key="other"))
+        self.assertIn("copied", call("backup", "--data", self.server.data, "--to", self.target))
         self.server.stop()
 
     def test_a_file_cut_short_costs_itself_and_nothing_else(self):

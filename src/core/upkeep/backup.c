@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +21,7 @@
 #include "core/upkeep/backup_list.h"
 #include "core/upkeep/database_copy.h"
 #include "core/upkeep/plain_file.h"
+#include "core/upkeep/restore.h"
 
 struct backup {
     const struct ps_backup_settings *settings;
@@ -98,6 +101,23 @@ static enum ps_status keep_copy(struct backup *backup, const struct ps_path *par
     return st;
 }
 
+/* A copy is damaged. Nearly always its source is, and that is what the user can do something about:
+ * look at it (`runs` NULL: the main database) and say so. */
+static enum ps_status copy_damaged(struct backup *backup, const struct ps_path *from,
+                                   const struct ps_run_list *runs)
+{
+    struct ps_text found = { "" };
+    enum ps_status st =
+        runs ? ps_run_file_check(from->data, runs, &found) : ps_database_check(from->data, &found);
+    if (st == PS_OK)
+        ps_text_set(backup->why,
+                    "%.180s: its copy is damaged, it is not: look at the target's disk",
+                    from->data);
+    else
+        ps_text_set(backup->why, "%.200s; stop the server and run fsck", found.data);
+    return PS_EPROTO;
+}
+
 static enum ps_status copy_main(struct backup *backup)
 {
     struct ps_path from, partial;
@@ -110,6 +130,8 @@ static enum ps_status copy_main(struct backup *backup)
         st = ps_database_copy(from.data, partial.data, backup->why);
     if (st == PS_OK)
         st = ps_database_check(partial.data, backup->why);
+    if (st == PS_EPROTO)
+        return copy_damaged(backup, &from, NULL);
     return st == PS_OK ? keep_copy(backup, &partial, "pacificsoft", &file) : st;
 }
 
@@ -166,6 +188,8 @@ static enum ps_status copy_range_file(struct backup *backup, const struct ps_man
         st = ps_database_copy(from.data, partial.data, backup->why);
     if (st == PS_OK)
         st = ps_run_file_check(partial.data, &runs, backup->why);
+    if (st == PS_EPROTO)
+        st = copy_damaged(backup, &from, &runs);
     if (st == PS_OK)
         st = keep_copy(backup, &partial, stem, &file);
 out:
@@ -252,12 +276,38 @@ static void sweep(const struct backup *backup, const struct ps_backup_list *kept
 
 /* ---- all of it ---- */
 
+/* A backup among the data goes with the data, and the sweeps of both would meet. A target that is
+ * still to be made is where its parent is. */
+static enum ps_status check_target(struct backup *backup)
+{
+    char dir[PATH_MAX], target[PATH_MAX];
+    const char *to = backup->settings->target;
+    struct ps_path parent;
+    if (!realpath(backup->settings->dir, dir))
+        return ps_file_failed(backup->settings->dir, errno, backup->why);
+    enum ps_status st = ps_path_set(&parent, backup->why, "%s", to);
+    if (st != PS_OK)
+        return st;
+    if (!realpath(to, target) && (errno != ENOENT || !realpath(dirname(parent.data), target)))
+        return ps_file_failed(to, errno, backup->why);
+    size_t len = strlen(dir);
+    if (strncmp(target, dir, len) != 0 || (target[len] && target[len] != '/'))
+        return PS_OK;
+    ps_text_set(backup->why, "--to %.100s is inside of the data directory %.80s: choose another",
+                to, dir);
+    return PS_EINVAL;
+}
+
 static enum ps_status prepare(struct backup *backup)
 {
     struct ps_path path;
-    enum ps_status st = ps_path_set(&path, backup->why, "%s/pacificsoft.db", backup->settings->dir);
+    enum ps_status st = ps_restore_finished(backup->settings->dir, backup->why);
+    if (st == PS_OK)
+        st = ps_path_set(&path, backup->why, "%s/pacificsoft.db", backup->settings->dir);
     if (st == PS_OK && access(path.data, R_OK) != 0)
         st = ps_file_failed(path.data, errno, backup->why);
+    if (st == PS_OK)
+        st = check_target(backup);
     if (st == PS_OK)
         st = ps_folder_make(backup->settings->target, backup->why);
     if (st == PS_OK)

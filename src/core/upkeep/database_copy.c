@@ -108,7 +108,13 @@ static enum ps_status compare_runs(const char *path, const struct ps_run_list *w
 static void note_damage(void *arg, const struct ps_run_damage *damage)
 {
     struct ps_text *first = arg;
-    if (!first->data[0])
+    if (first->data[0])
+        return;
+    if (damage->block)
+        ps_text_set(first, "run %lld, block of series %lu: %s",
+                    (long long)ps_block_id_run(damage->block),
+                    (unsigned long)ps_block_id_series(damage->block), damage->text);
+    else
         ps_text_set(first, "%s", damage->text);
 }
 

@@ -11,6 +11,7 @@
 #include "core/storage/migrations.h"
 #include "core/upkeep/fsck_state.h"
 #include "core/upkeep/plain_file.h"
+#include "core/upkeep/restore.h"
 
 /* ---- telling ---- */
 
@@ -96,7 +97,9 @@ static enum ps_status check_version(struct ps_fsck *fsck)
 static enum ps_status open_all(struct ps_fsck *fsck)
 {
     struct ps_path path;
-    enum ps_status st = ps_path_set(&path, fsck->why, "%s/pacificsoft.db", fsck->settings->dir);
+    enum ps_status st = ps_restore_finished(fsck->settings->dir, fsck->why);
+    if (st == PS_OK)
+        st = ps_path_set(&path, fsck->why, "%s/pacificsoft.db", fsck->settings->dir);
     if (st == PS_OK && access(path.data, R_OK) != 0)
         st = ps_file_failed(path.data, errno, fsck->why);
     if (st == PS_OK)

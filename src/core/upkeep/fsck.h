@@ -6,8 +6,9 @@
  * counters.
  *
  * With `rebuild` the server's own rules decide: what the files tell replaces what the manifest has
- * lost (runs, series, counters), what the manifest names and no file has is forgotten, damaged
- * files are set aside as the server would, damaged journal rows are moved to a file of their own.
+ * lost (runs, series, counters), what the manifest names and no file has is forgotten. What can be
+ * read of a damaged file is written to a new one; the damaged one is set aside as the server would.
+ * Damaged journal rows are moved to a file of their own.
  * Not derivable: the entities of the main database. If that is damaged, a backup is the way back.
  *
  * The server must not run: fsck takes its lock. Without `rebuild` nothing is changed. */
@@ -34,6 +35,7 @@ struct ps_fsck_result {
  *          PS_ENOTFOUND no data in `dir`
  *          PS_EBUSY     a server uses it
  *          PS_EUNSUPPORTED another version of the schema
+ *          PS_EINVAL    `dir` is a half restore
  *          PS_EPROTO    the main database is so damaged that it cannot be read
  *          PS_EFULL, PS_EIO, PS_ESTORE, PS_ENOMEM
  *          all with a sentence in `why`

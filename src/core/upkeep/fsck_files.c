@@ -6,7 +6,6 @@
  * has forgotten altogether gets its runs back, less those that a later run of it replaced. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "core/clock.h"
@@ -134,6 +133,21 @@ static enum ps_status add_runs(struct ps_fsck *fsck, struct ps_run_file *file,
     return st;
 }
 
+/* Give the manifest all runs of a file that no later run of it replaced. */
+static enum ps_status remember_runs(struct ps_fsck *fsck, struct ps_run_file *file,
+                                    struct ps_run_list *have, int64_t *points)
+{
+    ps_run_list_drop_merged(have);
+    enum ps_status st = ps_db_begin(fsck->db);
+    if (st == PS_OK)
+        st = add_runs(fsck, file, have, points);
+    if (st == PS_OK)
+        st = ps_db_commit(fsck->db);
+    else
+        ps_db_rollback(fsck->db);
+    return ps_fsck_db_failed(fsck, st);
+}
+
 /* The manifest has none of its runs. */
 static enum ps_status check_forgotten(struct ps_fsck *fsck, const char *name,
                                       struct ps_run_file *file, struct ps_run_list *have)
@@ -145,17 +159,10 @@ static enum ps_status check_forgotten(struct ps_fsck *fsck, const char *name,
                     have->count);
     if (!fsck->settings->rebuild)
         return PS_OK;
-    ps_run_list_drop_merged(have);
-    enum ps_status st = ps_db_begin(fsck->db);
-    if (st == PS_OK)
-        st = add_runs(fsck, file, have, &points);
-    if (st == PS_OK)
-        st = ps_db_commit(fsck->db);
-    else
-        ps_db_rollback(fsck->db);
+    enum ps_status st = remember_runs(fsck, file, have, &points);
     if (st == PS_OK)
         ps_fsck_repaired(fsck, "%s.db: %" PRId64 " points are in the manifest again", name, points);
-    return ps_fsck_db_failed(fsck, st);
+    return st;
 }
 
 /* ---- files ---- */
@@ -212,6 +219,48 @@ static enum ps_status verify(struct ps_fsck *fsck, const char *name, struct ps_r
     return st;
 }
 
+/* The damaged file is set aside: what was read of it takes its place. */
+static enum ps_status take_salvaged(struct ps_fsck *fsck, const char *name)
+{
+    struct ps_run_file *file;
+    struct ps_run_list runs = { 0 };
+    int64_t points = 0;
+    enum ps_status st = ps_fsck_salvage_place(fsck, name);
+    if (st == PS_OK)
+        st = ps_store_borrow(fsck->store, name, false, &file, fsck->why);
+    if (st != PS_OK)
+        return st;
+    st = ps_run_file_runs(file, &runs);
+    if (st == PS_OK)
+        st = remember_runs(fsck, file, &runs, &points);
+    else
+        ps_text_set(fsck->why, "%s", ps_run_file_error(file));
+    if (st == PS_OK)
+        st = ps_fsck_series(fsck, name, file);
+    ps_store_return(fsck->store, file);
+    ps_run_list_deinit(&runs);
+    return st;
+}
+
+static enum ps_status replace_damaged(struct ps_fsck *fsck, const char *name,
+                                      const struct ps_run_list *known)
+{
+    struct ps_fsck_salvaged sums;
+    enum ps_status st = ps_fsck_salvage(fsck, name, known, &sums);
+    if (st != PS_OK && st != PS_ENOTFOUND)
+        return st;
+    bool salvaged = st == PS_OK;
+    st = set_aside(fsck, name, "fsck found it damaged");
+    if (st == PS_OK && salvaged)
+        st = take_salvaged(fsck, name);
+    if (st == PS_OK && salvaged)
+        ps_fsck_repaired(fsck,
+                         "%s.db: %" PRId64 " points of %" PRId64 " blocks kept, in a new file; "
+                         "%" PRId64 " points lost in %" PRId64 " damaged blocks",
+                         name, sums.points, sums.blocks, sums.lost, sums.damaged);
+    return st;
+}
+
 /* `known`: the manifest's runs of this file. A file that is not there is PS_ENOTFOUND. */
 static enum ps_status check_file(struct ps_fsck *fsck, const char *name,
                                  const struct ps_run_list *known)
@@ -234,7 +283,7 @@ static enum ps_status check_file(struct ps_fsck *fsck, const char *name,
     }
     if (st != PS_EPROTO)
         return st;
-    return fsck->settings->rebuild ? set_aside(fsck, name, "fsck found it damaged") : PS_OK;
+    return fsck->settings->rebuild ? replace_damaged(fsck, name, known) : PS_OK;
 }
 
 static enum ps_status forget_file(struct ps_fsck *fsck, const struct ps_manifest_file *row)
@@ -277,7 +326,8 @@ static enum ps_status check_set_aside(struct ps_fsck *fsck, const struct ps_mani
     char path[4096];
     snprintf(path, sizeof path, "%s/%s", ps_store_folder(fsck->store), row->name);
     if (access(path, F_OK) == 0) {
-        ps_fsck_problem(fsck, "%s was set aside as damaged: its points are not shown", row->name);
+        ps_fsck_problem(fsck, "%s was set aside as damaged: what only it has is not shown",
+                        row->name);
         return PS_OK;
     }
     ps_fsck_problem(fsck, "%s was set aside as damaged, and is not there any more", row->name);
@@ -288,11 +338,11 @@ static enum ps_status check_unlisted(void *arg, const char *name)
 {
     struct ps_fsck *fsck = arg;
     struct ps_run_list none = { 0 };
-    for (size_t i = 0; i < fsck->files.count; i++)
-        if (fsck->files.items[i].state == PS_FILE_LIVE &&
-            strcmp(fsck->files.items[i].name, name) == 0)
-            return PS_OK; /* looked at already */
-    enum ps_status st = check_file(fsck, name, &none);
+    struct ps_manifest_file row;
+    enum ps_status st = ps_manifest_find_file(fsck->db, name, &row);
+    if (st != PS_ENOTFOUND)
+        return ps_fsck_db_failed(fsck, st); /* looked at already, or just made */
+    st = check_file(fsck, name, &none);
     return st == PS_ENOTFOUND ? PS_OK : st;
 }
 

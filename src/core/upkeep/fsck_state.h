@@ -44,6 +44,24 @@ enum ps_status ps_fsck_counters(struct ps_fsck *fsck);
 PS_MUST_CHECK
 enum ps_status ps_fsck_files(struct ps_fsck *fsck);
 
+/* What became of a damaged range file. */
+struct ps_fsck_salvaged {
+    int64_t points, blocks; /* read, and in the new file */
+    int64_t lost;           /* points */
+    int64_t damaged;        /* blocks, and places in the database that hide one or more of them */
+};
+
+/** fsck_salvage.c: write what can be read of the damaged file `name` to "<name>.db.salvage" beside
+ *  it, checked and durable. `known`: the manifest's runs of it; none: all that it has.
+ *  Returns: PS_OK; PS_ENOTFOUND nothing can be read; else `why` is set. Then there is no new file
+ */
+PS_MUST_CHECK
+enum ps_status ps_fsck_salvage(struct ps_fsck *fsck, const char *name,
+                               const struct ps_run_list *known, struct ps_fsck_salvaged *out);
+/** The damaged file is out of the way: give the new one its name, durably. */
+PS_MUST_CHECK
+enum ps_status ps_fsck_salvage_place(struct ps_fsck *fsck, const char *name);
+
 /** fsck_series.c: the catalogue against the copy in one file. */
 PS_MUST_CHECK
 enum ps_status ps_fsck_series(struct ps_fsck *fsck, const char *name, struct ps_run_file *file);

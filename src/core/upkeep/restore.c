@@ -212,3 +212,13 @@ enum ps_status ps_restore_run(const struct ps_restore_settings *settings,
         close(restore.lock_fd);
     return st;
 }
+
+enum ps_status ps_restore_finished(const char *dir, struct ps_text *why)
+{
+    struct ps_path path;
+    enum ps_status st = ps_path_set(&path, why, "%s/" PS_RESTORE_MARKER, dir);
+    if (st != PS_OK || access(path.data, F_OK) != 0)
+        return st;
+    ps_text_set(why, "%.150s: a restore was interrupted: empty the directory, restore again", dir);
+    return PS_EINVAL;
+}

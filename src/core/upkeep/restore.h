@@ -33,4 +33,8 @@ PS_MUST_CHECK
 enum ps_status ps_restore_run(const struct ps_restore_settings *settings,
                               struct ps_restore_result *out, struct ps_text *why);
 
+/** For who works on a directory: PS_OK; PS_EINVAL a restore into it was interrupted; `why`. */
+PS_MUST_CHECK
+enum ps_status ps_restore_finished(const char *dir, struct ps_text *why);
+
 #endif

@@ -149,7 +149,10 @@ static void a_backup_that_fails_leaves_the_one_before(void **state)
     assert_true(run.bytes > 1000);
     data_world_flip(data_world_path(world.dir, "telemetry/2026-W47.db"), -3000);
     assert_int_equal(back_up(&world, &result, &why), PS_EPROTO);
-    assert_non_null(strstr(why.data, "2026-W47.db"));
+    assert_non_null(strstr(why.data, data_world_path(world.dir, "telemetry/2026-W47.db: run ")));
+    assert_non_null(strstr(why.data, "block of series"));
+    assert_non_null(strstr(why.data, "run fsck"));
+    assert_null(strstr(why.data, ".partial"));
     assert_int_equal(count_files(world.backup, ".db"), 1); /* no half copies */
     assert_int_equal(count_files(world.backup, ".partial"), 0);
     assert_int_equal(count_files(data_world_path(world.backup, "telemetry"), ".partial"), 0);
@@ -349,6 +352,48 @@ static void no_data_no_backup(void **state)
     data_world_deinit(&world);
 }
 
+static void a_target_among_the_data_is_refused(void **state)
+{
+    (void)state;
+    struct data_world world;
+    struct ps_backup_result result;
+    struct ps_text why;
+    char link[160], before[96];
+    data_world_init(&world);
+    snprintf(link, sizeof link, "%s/link", world.folder);
+    assert_int_equal(symlink(world.dir, link), 0);
+    const char *targets[] = { world.dir, data_world_path(world.dir, "backup"),
+                              data_world_path(world.dir, "telemetry"), link,
+                              data_world_path(link, "new") };
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        snprintf(world.backup, sizeof world.backup, "%s", targets[i]);
+        assert_int_equal(back_up(&world, &result, &why), PS_EINVAL);
+        assert_non_null(strstr(why.data, "inside of the data directory"));
+    }
+    assert_int_not_equal(access(data_world_path(world.dir, "backup"), F_OK), 0);
+    assert_int_not_equal(access(data_world_path(world.dir, "lock"), F_OK), 0);
+    /* A name that only begins like the data's is another place. */
+    snprintf(before, sizeof before, "%.80s-backup", world.dir);
+    snprintf(world.backup, sizeof world.backup, "%s", before);
+    back_up_well(&world, &result); /* not there yet */
+    back_up_well(&world, &result); /* there */
+    data_world_deinit(&world);
+}
+
+static void a_half_restore_is_not_backed_up(void **state)
+{
+    (void)state;
+    struct data_world world;
+    struct ps_backup_result result;
+    struct ps_text why;
+    data_world_init(&world);
+    close(open(data_world_path(world.dir, PS_RESTORE_MARKER), O_CREAT | O_WRONLY, 0600));
+    assert_int_equal(back_up(&world, &result, &why), PS_EINVAL);
+    assert_non_null(strstr(why.data, "a restore was interrupted"));
+    assert_int_not_equal(access(world.backup, F_OK), 0);
+    data_world_deinit(&world);
+}
+
 int main(void)
 {
     ps_log_configure(PS_LOG_OFF, PS_LOG_LOGFMT);
@@ -365,6 +410,8 @@ int main(void)
             a_backup_with_a_file_missing_or_short_is_refused_before_anything_is_written),
         cmocka_unit_test(a_list_that_is_none_is_refused),
         cmocka_unit_test(no_data_no_backup),
+        cmocka_unit_test(a_target_among_the_data_is_refused),
+        cmocka_unit_test(a_half_restore_is_not_backed_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
