@@ -42,6 +42,7 @@ from support.server import Server  # noqa: E402
 USERS = "BENCH"
 NOISE = 0.15       # less than this from the goal is no verdict
 SYNC_DELAY_US = 2000
+WARMUP = 0.5       # s of load before what is measured
 rows = []  # one dict a figure
 
 
@@ -246,7 +247,7 @@ def all_stored(server):
 
 def mqtt_load(port, pid, users, connections, window, seconds, *words):
     return tool("mqtt_load", "--port", port, "--pid", pid, "--users", users, "--connections",
-                connections, "--window", window, "--seconds", seconds, "--warmup", 0.5, *words)
+                connections, "--window", window, "--seconds", seconds, "--warmup", WARMUP, *words)
 
 
 def bench_mqtt(options):
