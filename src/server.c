@@ -9,7 +9,6 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "actors/actors_start.h"
@@ -26,6 +25,7 @@
 #include "core/telemetry/keeper.h"
 #include "core/telemetry/store.h"
 #include "core/thread.h"
+#include "core/upkeep/plain_file.h"
 #include "core/upkeep/restore.h"
 #include "rules/chains.h"
 #include "rules/lua/script.h"
@@ -127,8 +127,10 @@ static enum ps_status open_directory(struct server *server)
 {
     const char *dir = server->config.storage_dir;
     char path[PATH_SIZE];
-    if (mkdir(dir, 0700) != 0 && errno != EEXIST)
-        return fail(PS_EIO, dir, strerror(errno));
+    struct ps_text why = { "" };
+    enum ps_status st = ps_folder_make(dir, &why);
+    if (st != PS_OK)
+        return fail(st, dir, why.data);
     snprintf(path, sizeof path, "%s/lock", dir);
     server->lock_fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     if (server->lock_fd < 0)

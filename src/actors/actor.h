@@ -103,6 +103,8 @@ struct ps_telemetry_deletion {
     const struct ps_delete_telemetry *what;
     const char *const *keys;
     size_t key_count;
+    uint32_t default_ttl_s; /* of the entity; with now_ms: which latest values have expired */
+    int64_t now_ms;
     bool look_up;   /* out: a latest value must be looked up first; nothing was done */
     bool *replaced; /* out, one per key: a new latest value is to be looked up after the commit */
 };

@@ -162,10 +162,14 @@ static size_t find_targets(struct ps_actor *actor, const struct ps_telemetry_del
     for (size_t i = 0; i < kept; i++) {
         struct ps_point point;
         enum ps_latest state =
-            ps_series_latest(targets[i].series, 0, INT64_MIN, &point); /* expired or not */
+            ps_series_latest(targets[i].series, deletion->default_ttl_s, deletion->now_ms, &point);
         targets[i].known = state != PS_LATEST_UNKNOWN;
         targets[i].exists = state == PS_LATEST_KNOWN;
-        targets[i].ts_ms = targets[i].exists ? point.ts_ms : 0;
+        if (!targets[i].exists)
+            continue;
+        targets[i].ts_ms = point.ts_ms;
+        targets[i].value = point.value;
+        targets[i].ttl_s = ps_series_latest_ttl_s(targets[i].series);
     }
     return kept;
 }
@@ -200,12 +204,12 @@ static bool in_range(const struct ps_delete_telemetry *what, int64_t ts_ms)
 static enum ps_batch_latest fate_of_latest(const struct ps_delete_telemetry *what,
                                            const struct ps_latest_outlook *latest)
 {
-    if (!what->delete_latest)
-        return PS_BATCH_LATEST_STAYS;
     if (!needs_outlook(what))
         return PS_BATCH_LATEST_GOES;
     if (!latest->exists || !in_range(what, latest->ts_ms))
         return PS_BATCH_LATEST_STAYS;
+    if (!what->delete_latest)
+        return PS_BATCH_LATEST_KEPT;
     return what->rewrite_latest && !what->all ? PS_BATCH_LATEST_REPLACED : PS_BATCH_LATEST_GOES;
 }
 
@@ -254,14 +258,22 @@ static enum ps_status delete_target(struct ps_batch *batch, struct ps_telemetry_
     const struct ps_delete_telemetry *what = deletion->what;
     const char *key = deletion->keys[target->index];
     enum ps_batch_latest latest = fate_of_latest(what, target);
-    if (latest != PS_BATCH_LATEST_STAYS)
+    if (latest == PS_BATCH_LATEST_GOES || latest == PS_BATCH_LATEST_REPLACED)
         report->gone[report->gone_count++] =
             (struct ps_kv){ .key = key, .key_len = (uint32_t)strlen(key) };
     deletion->replaced[target->index] = latest == PS_BATCH_LATEST_REPLACED;
     ps_buf_put_char(&report->names, report->names.len ? ',' : '[');
     ps_json_put_string(&report->names, key, strlen(key));
-    return ps_batch_add_delete(batch, target->series, what->all ? INT64_MIN : what->start_ms,
-                               what->all ? INT64_MAX : what->end_ms, latest, now_ms);
+    enum ps_status st =
+        ps_batch_add_delete(batch, target->series, what->all ? INT64_MIN : what->start_ms,
+                            what->all ? INT64_MAX : what->end_ms, latest, now_ms);
+    if (st != PS_OK || latest != PS_BATCH_LATEST_KEPT)
+        return st;
+    const struct ps_batch_point kept = { .series = target->series,
+                                         .ts_ms = target->ts_ms,
+                                         .value = target->value,
+                                         .ttl_s = target->ttl_s };
+    return ps_batch_keep_latest(batch, &kept);
 }
 
 static enum ps_status delete_targets(struct ps_actor *actor, struct ps_batch *batch,

@@ -3,12 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/entity/attribute.h"
-#include "core/entity/dead_letter.h"
-#include "core/log.h"
-#include "core/telemetry/manifest.h"
-
-enum { ITEMS_FIRST = 64, LETTERS_BETWEEN_TRIMS = 1024 };
+enum { ITEMS_FIRST = 64 };
 
 /* Room for one more element of an array; false if memory is short. */
 static bool grow(void **items, size_t *cap, size_t count, size_t size)
@@ -24,189 +19,6 @@ static bool grow(void **items, size_t *cap, size_t count, size_t size)
     return true;
 }
 
-/* An id is never given again, even when its entity is gone: files may still hold points of it. */
-static enum ps_status use_up_series_ids(struct ps_db *db, uint32_t greatest)
-{
-    struct ps_stmt *stmt;
-    enum ps_status st = ps_db_prepare(db,
-                                      "INSERT INTO telemetry_state (key, value) VALUES (?, ?)"
-                                      " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-                                      " WHERE excluded.value > telemetry_state.value",
-                                      &stmt);
-    if (st != PS_OK)
-        return st;
-    ps_stmt_bind_cstr(stmt, 1, PS_STATE_NEXT_SERIES);
-    ps_stmt_bind_int(stmt, 2, (int64_t)greatest + 1);
-    return ps_stmt_run(stmt);
-}
-
-static enum ps_status insert_series(const struct ps_batch *batch, struct ps_db *db)
-{
-    struct ps_stmt *stmt;
-    uint32_t greatest = 0;
-    enum ps_status st = PS_OK;
-    for (size_t i = 0; i < batch->series_count && st == PS_OK; i++) {
-        const struct ps_batch_series *row = &batch->series[i];
-        st = ps_db_prepare(
-            db, "INSERT INTO series (id, entity_type, entity, key) VALUES (?, ?, ?, ?)", &stmt);
-        if (st != PS_OK)
-            return st;
-        ps_stmt_bind_int(stmt, 1, row->series->id);
-        ps_stmt_bind_int(stmt, 2, row->entity.type);
-        ps_stmt_bind_uuid(stmt, 3, &row->entity.id);
-        ps_stmt_bind_text(stmt, 4, row->series->key, row->series->key_len);
-        st = ps_stmt_run(stmt);
-        if (row->series->id > greatest)
-            greatest = row->series->id;
-    }
-    return st == PS_OK && batch->series_count ? use_up_series_ids(db, greatest) : st;
-}
-
-static enum ps_status insert_points(struct ps_batch *batch, struct ps_db *db)
-{
-    batch->item.points_bytes = 0;
-    if (!batch->point_count)
-        return PS_OK;
-    struct ps_stmt *stmt;
-    enum ps_status st = ps_db_prepare(db, "INSERT INTO journal (seq, points) VALUES (?, ?)", &stmt);
-    if (st != PS_OK)
-        return st;
-    batch->seq = atomic_fetch_add_explicit(batch->next_seq, 1, memory_order_relaxed);
-    batch->item.points_bytes = (uint32_t)batch->blob.len;
-    ps_stmt_bind_int(stmt, 1, batch->seq);
-    ps_stmt_bind_blob_borrowed(stmt, 2, batch->blob.data, batch->blob.len);
-    return ps_stmt_run(stmt);
-}
-
-/* Points at and below the floor are not the latest value after a start: a ranged delete took the
- * one there was, and only what comes later is to be seen. */
-static enum ps_status set_floor(struct ps_db *db, const struct ps_batch_delete *row)
-{
-    struct ps_stmt *stmt;
-    enum ps_status st =
-        ps_db_prepare(db, "UPDATE series SET latest_floor_ms = ? WHERE id = ?", &stmt);
-    if (st != PS_OK)
-        return st;
-    if (row->latest == PS_BATCH_LATEST_GOES && row->start_ms > INT64_MIN)
-        ps_stmt_bind_int(stmt, 1, row->start_ms - 1);
-    else
-        ps_stmt_bind_null(stmt, 1);
-    ps_stmt_bind_int(stmt, 2, row->series->id);
-    return ps_stmt_run(stmt);
-}
-
-/* Their place in the journal: this batch's row, or (it has none) before whatever comes next. */
-static enum ps_status insert_tombstones(const struct ps_batch *batch, struct ps_db *db)
-{
-    int64_t seq = batch->point_count ? batch->seq
-                                     : atomic_load_explicit(batch->next_seq, memory_order_relaxed);
-    enum ps_status st = PS_OK;
-    for (size_t i = 0; i < batch->delete_count && st == PS_OK; i++) {
-        const struct ps_batch_delete *row = &batch->deletes[i];
-        struct ps_tombstone tombstone = { .series = row->series->id,
-                                          .start_ms = row->start_ms,
-                                          .end_ms = row->end_ms,
-                                          .seq = seq,
-                                          .idx = (int64_t)row->before,
-                                          .created_ms = batch->created_ms };
-        st = ps_manifest_add_tombstone(db, &tombstone);
-        if (st == PS_OK && row->latest != PS_BATCH_LATEST_STAYS)
-            st = set_floor(db, row);
-    }
-    return st;
-}
-
-static enum ps_status write_attribute(const struct ps_batch_attribute *row, struct ps_db *db)
-{
-    if (row->kv.value.type != PS_VALUE_NULL)
-        return ps_attribute_put(db, &row->entity, row->scope, &row->kv, row->updated_ms);
-    enum ps_status st =
-        ps_attribute_delete(db, &row->entity, row->scope, row->kv.key, row->kv.key_len);
-    return st == PS_ENOTFOUND ? PS_OK : st;
-}
-
-static enum ps_status write_attributes(const struct ps_batch *batch, struct ps_db *db)
-{
-    enum ps_status st = PS_OK;
-    for (size_t i = 0; i < batch->attribute_count && st == PS_OK; i++)
-        st = write_attribute(&batch->attributes[i], db);
-    return st;
-}
-
-/* Looking how much they hold reads all of them, so it is done once in a while. */
-static enum ps_status keep_letters_in_room(const struct ps_batch *batch, struct ps_db *db)
-{
-    struct ps_letter_room *room = batch->letter_room;
-    if (!room)
-        return PS_OK;
-    room->since_trim += (uint32_t)batch->letter_count;
-    if (room->since_trim < LETTERS_BETWEEN_TRIMS)
-        return PS_OK;
-    room->since_trim = 0;
-    int64_t deleted;
-    return ps_dead_letter_trim(db, room->bytes_max, &deleted);
-}
-
-static enum ps_status insert_letters(const struct ps_batch *batch, struct ps_db *db)
-{
-    enum ps_status st = PS_OK;
-    for (size_t i = 0; i < batch->letter_count && st == PS_OK; i++)
-        st = ps_dead_letter_put(db, &batch->letters[i]);
-    return st == PS_OK ? keep_letters_in_room(batch, db) : st;
-}
-
-static enum ps_status write_all(struct ps_batch *batch, struct ps_db *db)
-{
-    enum ps_status st = insert_series(batch, db);
-    if (st == PS_OK)
-        st = insert_points(batch, db);
-    if (st == PS_OK)
-        st = insert_tombstones(batch, db);
-    if (st == PS_OK)
-        st = write_attributes(batch, db);
-    if (st == PS_OK)
-        st = insert_letters(batch, db);
-    return st;
-}
-
-/* Batches of the shard that began before this was known are stale, also those of the same
- * transaction. */
-static void note_failure(struct ps_batch *batch)
-{
-    if (batch->failures && *batch->failures == batch->failures_seen)
-        ++*batch->failures;
-}
-
-static enum ps_status run_batch(struct ps_writer_item *item, struct ps_db *db)
-{
-    struct ps_batch *batch = (struct ps_batch *)item;
-    batch->stale = batch->failures && *batch->failures != batch->failures_seen;
-    if (batch->stale)
-        return PS_OK; /* nothing is done; batch_done() says so */
-    enum ps_status st = write_all(batch, db);
-    if (st == PS_OK)
-        return PS_OK;
-    note_failure(batch);
-    ps_log_event(PS_LOG_ERROR, "storage", "batch_not_written", "error", ps_db_error(db));
-    return st;
-}
-
-static void batch_refused(struct ps_writer_item *item)
-{
-    note_failure((struct ps_batch *)item);
-}
-
-static void batch_done(struct ps_writer_item *item, enum ps_status st)
-{
-    struct ps_batch *batch = (struct ps_batch *)item;
-    if (batch->stale)
-        st = PS_ESTORE;
-    else if (st != PS_OK)
-        note_failure(batch);
-    batch->status = st;
-    ps_port_post(batch->home, &batch->settled);
-}
-
 enum ps_status ps_batch_create(struct ps_port *home, _Atomic int64_t *next_seq,
                                void (*settled)(struct ps_port_item *item, void *owner),
                                struct ps_batch **out)
@@ -214,10 +26,7 @@ enum ps_status ps_batch_create(struct ps_port *home, _Atomic int64_t *next_seq,
     struct ps_batch *batch = calloc(1, sizeof *batch);
     if (!batch)
         return PS_ENOMEM;
-    batch->item.run = run_batch;
-    batch->item.refused = batch_refused;
-    batch->item.done = batch_done;
-    batch->item.needs_savepoint = true; /* what cannot be written takes no other shard's along */
+    ps_batch_make_item(batch);
     batch->home = home;
     batch->next_seq = next_seq;
     batch->settled.run = settled;
@@ -241,6 +50,7 @@ void ps_batch_destroy(struct ps_batch *batch)
     ps_arena_deinit(&batch->arena);
     free(batch->points);
     free(batch->deletes);
+    free(batch->offers);
     free(batch->series);
     free(batch->attributes);
     free(batch->letters);
@@ -251,7 +61,7 @@ void ps_batch_destroy(struct ps_batch *batch)
 void ps_batch_reset(struct ps_batch *batch)
 {
     free_notices(batch);
-    batch->point_count = batch->delete_count = batch->series_count = 0;
+    batch->point_count = batch->delete_count = batch->offer_count = batch->series_count = 0;
     batch->attribute_count = batch->letter_count = 0;
     batch->notices = NULL;
     batch->notice_tail = &batch->notices;
@@ -291,9 +101,19 @@ static enum ps_status catalogue(struct ps_batch *batch, const struct ps_entity_i
               sizeof *batch->series))
         return PS_ENOMEM;
     batch->series[batch->series_count++] =
-        (struct ps_batch_series){ .series = series, .entity = *entity };
+        (struct ps_batch_series){ .series = series, .entity = *entity, .key_len = series->key_len };
     series->catalogued = true;
     return PS_OK;
+}
+
+/* The next point is to be offered to its series' pin: room for that. */
+static bool offer(struct ps_batch *batch)
+{
+    if (!grow((void **)&batch->offers, &batch->offer_cap, batch->offer_count,
+              sizeof *batch->offers))
+        return false;
+    batch->offers[batch->offer_count] = (struct ps_batch_offer){ .point = batch->point_count };
+    return true;
 }
 
 enum ps_status ps_batch_add_point(struct ps_batch *batch, const struct ps_entity_id *entity,
@@ -310,11 +130,14 @@ enum ps_status ps_batch_add_point(struct ps_batch *batch, const struct ps_entity
         return PS_ENOMEM;
     if (!series->catalogued && catalogue(batch, entity, series) != PS_OK)
         return PS_ENOMEM;
+    if (series->pinned && !offer(batch))
+        return PS_ENOMEM;
     if (!batch->point_count)
         ps_journal_begin(&batch->encoder, &batch->blob);
     ps_journal_put(&batch->encoder, series->id, ts_ms, value, ttl_s);
     if (!ps_buf_ok(&batch->blob))
         return PS_ENOMEM;
+    batch->offer_count += series->pinned;
     batch->points[batch->point_count++] = point;
     batch->effects++;
     return PS_OK;
@@ -332,8 +155,25 @@ enum ps_status ps_batch_add_delete(struct ps_batch *batch, struct ps_series *ser
                                                                       .end_ms = end_ms,
                                                                       .before = batch->point_count,
                                                                       .latest = latest };
+    if (latest == PS_BATCH_LATEST_GOES && start_ms > INT64_MIN)
+        ps_series_pin(series);
     batch->created_ms = now_ms;
     batch->effects++;
+    return PS_OK;
+}
+
+enum ps_status ps_batch_keep_latest(struct ps_batch *batch, const struct ps_batch_point *latest)
+{
+    struct ps_batch_delete *delete = &batch->deletes[batch->delete_count - 1];
+    struct ps_batch_point *kept = ps_arena_alloc(&batch->arena, sizeof *kept);
+    if (!kept)
+        return PS_ENOMEM;
+    *kept = *latest;
+    if (!copy_value(batch, &kept->value))
+        return PS_ENOMEM;
+    delete->latest = PS_BATCH_LATEST_KEPT;
+    delete->kept = kept;
+    ps_series_pin(delete->series);
     return PS_OK;
 }
 
@@ -357,11 +197,14 @@ static void look_at_point(const struct ps_batch_point *point, struct ps_latest_o
         return;
     latest->exists = true;
     latest->ts_ms = point->ts_ms;
+    latest->value = point->value;
+    latest->ttl_s = point->ttl_s;
 }
 
 static void look_at_delete(const struct ps_batch_delete *delete, struct ps_latest_outlook *latest)
 {
-    if (!latest || delete->latest == PS_BATCH_LATEST_STAYS)
+    if (!latest || delete->latest == PS_BATCH_LATEST_STAYS ||
+        delete->latest == PS_BATCH_LATEST_KEPT)
         return;
     latest->known = delete->latest == PS_BATCH_LATEST_GOES;
     latest->exists = false;

@@ -31,9 +31,10 @@ struct ps_batch_point {
 
 /* What becomes of a latest value when points are deleted. */
 enum ps_batch_latest {
-    PS_BATCH_LATEST_STAYS,   /* it is not in the range, or is to be shown all the same */
-    PS_BATCH_LATEST_GOES,    /* nothing takes its place but points that come later */
-    PS_BATCH_LATEST_REPLACED /* by the newest point that is left: to be looked up */
+    PS_BATCH_LATEST_STAYS,    /* it is not in the range */
+    PS_BATCH_LATEST_KEPT,     /* it is, and is to be shown all the same: ps_batch_keep_latest() */
+    PS_BATCH_LATEST_GOES,     /* nothing takes its place but a point that comes later */
+    PS_BATCH_LATEST_REPLACED, /* by the newest point that is left: to be looked up */
 };
 
 /* Points of a series are deleted. It acts at one place in the order of arrival: on points of
@@ -43,11 +44,19 @@ struct ps_batch_delete {
     int64_t start_ms, end_ms; /* end exclusive; INT64_MAX includes INT64_MAX */
     size_t before;
     enum ps_batch_latest latest;
+    const struct ps_batch_point *kept; /* the latest value, if it is KEPT; the arena's */
+};
+
+/* A point of a series that may be pinned (latest_pin.h). */
+struct ps_batch_offer {
+    size_t point;
+    bool pin_is_over; /* out, by the writer: the series has no pin after this point */
 };
 
 struct ps_batch_series {
     struct ps_series *series;
     struct ps_entity_id entity;
+    uint32_t key_len; /* the series' own shares its word with what the shard may change */
 };
 
 struct ps_batch_attribute {
@@ -87,11 +96,12 @@ struct ps_batch {
     struct ps_journal_encoder encoder;
     struct ps_batch_point *points;
     struct ps_batch_delete *deletes; /* by `before` */
+    struct ps_batch_offer *offers;   /* by `point` */
     struct ps_batch_series *series;
     struct ps_batch_attribute *attributes;
     struct ps_dead_letter *letters; /* messages that failed: text is in the arena */
-    size_t point_count, point_cap, delete_count, delete_cap, series_count, series_cap,
-        attribute_count, attribute_cap, letter_count, letter_cap;
+    size_t point_count, point_cap, delete_count, delete_cap, offer_count, offer_cap, series_count,
+        series_cap, attribute_count, attribute_cap, letter_count, letter_cap;
     int64_t created_ms; /* of tombstones */
     struct ps_batch_notice *notices, **notice_tail;
     struct ps_ack **acks; /* one may be here, and in other batches, several times */
@@ -126,6 +136,11 @@ enum ps_status ps_batch_add_delete(struct ps_batch *batch, struct ps_series *ser
                                    int64_t start_ms, int64_t end_ms, enum ps_batch_latest latest,
                                    int64_t now_ms);
 
+/** The latest value lies in the range of the deletion added last, and is to be shown all the same:
+ *  it is copied. PS_ENOMEM: the deletion is incomplete, the batch must not be handed in with it. */
+PS_MUST_CHECK
+enum ps_status ps_batch_keep_latest(struct ps_batch *batch, const struct ps_batch_point *latest);
+
 /* The latest value of a series as it will be once batches that have not settled are applied. */
 struct ps_latest_outlook {
     struct ps_series *series;
@@ -133,6 +148,8 @@ struct ps_latest_outlook {
     bool known;   /* what deletes leave behind may have to be looked up first */
     bool exists;
     int64_t ts_ms;
+    struct ps_value value; /* text is the series' or a batch's: of this moment */
+    uint32_t ttl_s;
 };
 /** Take the next batch, in order, into account. The writer may have it meanwhile.
  *  @param outlooks  by address of the series, ascending, each once */
@@ -150,6 +167,12 @@ enum ps_status ps_batch_add_letter(struct ps_batch *batch, const struct ps_msg *
 PS_MUST_CHECK
 enum ps_status ps_batch_add_notice(struct ps_batch *batch, struct ps_update *update, bool to_device,
                                    bool to_watchers);
+/** It is committed: apply points and deletions to the heads, in order of arrival. */
+void ps_batch_apply(const struct ps_batch *batch, struct ps_series_table *table);
+/** Does the batch delete points of the series? */
+bool ps_batch_deletes(const struct ps_batch *batch, const struct ps_series *series);
+/** batch_write.c: what the writer does with it. */
+void ps_batch_make_item(struct ps_batch *batch);
 /** One owner of the ack moves in: it is released when the batch settled. If memory is short it is
  *  released with PS_ENOMEM now, so nobody hears yes too early. */
 void ps_batch_add_ack(struct ps_batch *batch, struct ps_ack *ack);

@@ -8,6 +8,8 @@
 
 #include "actors/blocking_call.h"
 #include "actors/shard_state.h"
+#include "core/clock.h"
+#include "core/entity/ttl.h"
 
 enum { ATTEMPTS_MAX = 16 };
 
@@ -37,6 +39,18 @@ static enum ps_status look_up_latest(struct ps_actors *actors, struct ps_db *db,
     if (st == PS_OK)
         ps_point_set_deinit(&set);
     return st;
+}
+
+/* A latest value that has expired is none: an older one that lives longer may be shown. */
+static enum ps_status know_expired(struct ps_actors *actors, struct ps_db *db,
+                                   const struct ps_entity_ref *ref,
+                                   struct ps_telemetry_deletion *deletion)
+{
+    unsigned index = ps_actors_shard_index(actors, &ref->entity.id);
+    const struct ps_shard *shard = ps_actors_shard(actors, index);
+    deletion->now_ms = ps_clock_now_ms();
+    return ps_ttl_default(db, &ref->entity, shard->settings->default_ttl_s,
+                          &deletion->default_ttl_s);
 }
 
 /* ---- what took the place of latest values ------------------------------------------------------
@@ -79,8 +93,10 @@ enum ps_status ps_entity_delete_telemetry(struct ps_actors *actors, struct ps_db
         return PS_ENOMEM;
     if (!what->all && what->start_ms >= what->end_ms)
         delete.deletion.key_count = 0; /* nothing is in there, but is there such an entity? */
-    enum ps_status st = PS_EBUSY;
-    for (unsigned attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+    enum ps_status st = know_expired(actors, db, ref, &delete.deletion);
+    if (st == PS_OK)
+        st = PS_EBUSY;
+    for (unsigned attempt = 0; attempt < ATTEMPTS_MAX && st == PS_EBUSY; attempt++) {
         st = ps_blocking_call_wait(actors, ref, &delete.blocking, delete_on_shard);
         if (st != PS_OK || !delete.deletion.look_up)
             break;

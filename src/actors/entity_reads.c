@@ -317,6 +317,8 @@ enum ps_status ps_entity_history(struct ps_actors *actors, struct ps_db *db,
     enum ps_status st = begin_history(actors, db, ref, &history);
     if (st != PS_OK)
         return st;
+    if (query->now_ms)
+        history.now_ms = query->now_ms;
     struct heads_call call = {
         .entity = ref->entity.id, .keys = keys, .key_count = key_count, .query = query
     };

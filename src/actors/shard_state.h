@@ -69,6 +69,10 @@ struct ps_shard {
 
 /** The batch that fills; NULL only if memory is short. */
 struct ps_batch *ps_shard_batch(struct ps_shard *shard);
+bool ps_shard_batch_is_full(const struct ps_shard *shard);
+/** Hand in what has gathered, if the writer has not too much of us already: while it commits, the
+ *  next batch fills, and its size adapts by itself. */
+void ps_shard_hand_in(struct ps_shard *shard);
 /** May actors run: is there room for what they will put into the batch? */
 bool ps_shard_can_run(const struct ps_shard *shard);
 /** Queue it for what it has to do, if it has; fine if it is queued. */
@@ -95,6 +99,11 @@ struct ps_lua *ps_shard_lua(struct ps_shard *shard, const struct ps_uuid *tenant
 void ps_shard_load_actor(struct ps_shard *shard, struct ps_actor *actor);
 /** The same, once everything that is in the batch now has settled. */
 void ps_shard_load_after_commit(struct ps_shard *shard, struct ps_actor *actor);
+
+/** Take the time of this round. */
+void ps_shard_read_clocks(struct ps_shard *shard);
+/** The thread: rounds until it is drained. @param arg  the shard */
+void ps_shard_loop(void *arg);
 
 PS_MUST_CHECK
 enum ps_status ps_shard_create(struct ps_actors *actors, unsigned index,

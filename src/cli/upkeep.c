@@ -52,6 +52,8 @@ int ps_cli_restore(int argc, char *const *argv, char *const *environment, FILE *
     ps_upkeep_end_progress(&shell);
     fprintf(out, "%s: %zu files (%s) as they were at %s, checked\n", shell.config.storage_dir,
             result.files, ps_bytes_text(result.bytes).data, ps_time_text(result.created_ms).data);
+    fprintf(out, "written by pacificsoft %s, schema version %" PRId64 "%s%s\n", result.program,
+            result.schema, result.installation[0] ? ", installation " : "", result.installation);
     return 0;
 }
 

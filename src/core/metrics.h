@@ -142,6 +142,9 @@
     X(FILES, GAUGE, "telemetry_files", "state=\"live\"",                                           \
       "Telemetry files by state")                                                                  \
     X(FILES_DAMAGED, GAUGE, "telemetry_files", "state=\"damaged\"", "")                            \
+    X(FILES_PARTLY_DAMAGED, GAUGE, "telemetry_files", "state=\"partly_damaged\"", "")              \
+    X(DAMAGE_MET, COUNTER, "telemetry_damage_met_total", "",                                       \
+      "Damaged places in telemetry files that queries and merges passed over")                     \
     X(UNSEALED_BYTES, GAUGE, "telemetry_unsealed_bytes", "",                                       \
       "Bytes of points in the journal that are not sealed yet")                                    \
     X(DISK_FREE, GAUGE, "disk_free_bytes", "",                                                     \

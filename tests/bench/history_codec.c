@@ -5,15 +5,22 @@
  * Each data set (history_data.h) is 40 chunks from a fixed seed. They go through ps_block_writer
  * into blocks of 16 KB and come back through ps_block_reader, and every point is compared. Printed:
  * bytes a point, everything of the block counted (checksum, directory, summaries); encode and
- * decode nanoseconds a point of this thread's CPU; and for the first level of the store, where a
- * block holds a few points of each of many series, bytes a chunk and a point. */
+ * decode nanoseconds a point of this thread's CPU; and for the first levels of the store, where a
+ * block holds a few points of each of many series, the same of a chunk. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "bench/history_data.h"
 #include "core/telemetry/block.h"
 
-enum { CHUNKS = 40, ROUNDS = 9, BLOCK_BYTES = 16384, BLOCKS_MAX = 4096, KEYS_MANY = 3 };
+enum {
+    CHUNKS = 40,
+    ROUNDS = 9,
+    BLOCK_BYTES = 16384,
+    BLOCKS_MAX = 4096,
+    KEYS_MANY = 3,
+    MANY = 3000
+};
 
 struct data {
     struct history_device devices[CHUNKS];
@@ -122,30 +129,85 @@ static struct result measure(const struct data *d, struct tools *tools)
                             history_median(decodes, tools->rounds) };
 }
 
-/* A few points of each of many series, three keys a device: blocks as full as they get. */
-static void measure_small(struct tools *tools, size_t per_chunk)
+/* A few points of each of many series, as a seal of a million series writes them: the devices'
+ * three keys have a decimal, a counter and a boolean. */
+struct small {
+    size_t per_chunk;
+    struct ps_point *points; /* MANY times per_chunk */
+};
+
+static void make_small(struct small *small, size_t per_chunk)
 {
-    enum { MANY = 3000 };
-    struct history_device device;
-    size_t bytes = 0;
-    struct ps_buf out = { 0 };
+    static const char *const names[KEYS_MANY] = { "temp 10 s", "counter 10 s", "boolean 10 s" };
+    small->per_chunk = per_chunk;
+    small->points = history_alloc(MANY * per_chunk, sizeof *small->points);
     for (unsigned c = 0; c < MANY; c++) {
-        if (c % KEYS_MANY == 0)
-            history_device_make(&history_sets[0], c, per_chunk, &device);
-        history_must(ps_block_writer_add(&tools->writer, c + 1, device.keys[0], NULL, per_chunk),
+        struct ps_point *to = small->points + c * per_chunk;
+        struct history_device device;
+        history_device_make(history_set_find(names[c % KEYS_MANY]), c, per_chunk, &device);
+        for (size_t i = 0; i < per_chunk; i++) {
+            to[i] = device.keys[0][i];
+            if (c % KEYS_MANY) /* those of the device's first key */
+                to[i].ts_ms = (to - c % KEYS_MANY * per_chunk)[i].ts_ms;
+        }
+        history_device_deinit(&device);
+    }
+}
+
+static void encode_small(const struct small *small, struct ps_block_writer *writer,
+                         struct blocks *out)
+{
+    ps_buf_clear(&out->bytes);
+    out->count = 0;
+    for (unsigned c = 0; c < MANY; c++) {
+        history_must(ps_block_writer_add(writer, c + 1, small->points + c * small->per_chunk, NULL,
+                                         small->per_chunk),
                      "add");
-        if (c % KEYS_MANY == KEYS_MANY - 1)
-            history_device_deinit(&device);
-        if (ps_block_writer_size(&tools->writer) >= BLOCK_BYTES || c + 1 == MANY) {
-            history_must(ps_block_writer_finish(&tools->writer, &out), "finish");
-            bytes += out.len;
-            ps_buf_clear(&out);
+        if (ps_block_writer_size(writer) >= BLOCK_BYTES || c + 1 == MANY)
+            finish_block(writer, out);
+    }
+}
+
+static void decode_small(const struct small *small, struct tools *tools, bool checked)
+{
+    const struct ps_point *want = small->points;
+    size_t start = 0;
+    for (size_t b = 0; b < tools->blocks.count; b++) {
+        history_must(ps_block_open(&tools->reader, tools->blocks.bytes.data + start,
+                                   tools->blocks.ends[b] - start),
+                     "open");
+        start = tools->blocks.ends[b];
+        for (size_t i = 0; i < ps_block_count(&tools->reader); i++) {
+            history_must(ps_block_decode(&tools->reader, i, &tools->points), "decode");
+            if (checked)
+                check(want, &tools->points);
+            want += small->per_chunk;
         }
     }
-    printf("%s, three keys a device, %2zu points a chunk: %6.2f bytes a chunk, %5.2f a point\n",
-           history_sets[0].name, per_chunk, (double)bytes / MANY,
-           (double)bytes / MANY / (double)per_chunk);
-    ps_buf_deinit(&out);
+}
+
+static void measure_small(struct tools *tools, size_t per_chunk)
+{
+    enum { REPEAT = 20 };
+    struct small small;
+    double encodes[ROUNDS], decodes[ROUNDS];
+    make_small(&small, per_chunk);
+    encode_small(&small, &tools->writer, &tools->blocks);
+    decode_small(&small, tools, true);
+    for (unsigned r = 0; r < tools->rounds; r++) {
+        double start = history_cpu_s();
+        for (unsigned k = 0; k < REPEAT; k++)
+            encode_small(&small, &tools->writer, &tools->blocks);
+        double middle = history_cpu_s();
+        for (unsigned k = 0; k < REPEAT; k++)
+            decode_small(&small, tools, false);
+        encodes[r] = (middle - start) / REPEAT / MANY * 1e9;
+        decodes[r] = (history_cpu_s() - middle) / REPEAT / MANY * 1e9;
+    }
+    printf("%3zu points a chunk           %8.2f    %8.1f    %8.1f\n", per_chunk,
+           (double)tools->blocks.bytes.len / MANY, history_median(encodes, tools->rounds),
+           history_median(decodes, tools->rounds));
+    free(small.points);
 }
 
 static void measure_sets(struct data *d, struct tools *tools)
@@ -176,7 +238,8 @@ int main(int argc, char **argv)
     history_must(ps_block_writer_init(&tools.writer), "writer");
     printf("%zu points a chunk\n", d.per_chunk);
     measure_sets(&d, &tools);
-    for (size_t per_chunk = 1; per_chunk <= 20; per_chunk += per_chunk < 5 ? 2 : 15)
+    printf("%-26s bytes/chunk   encode ns   decode ns, of a chunk\n", "three keys a device");
+    for (size_t per_chunk = 1; per_chunk <= 32; per_chunk *= 2)
         measure_small(&tools, per_chunk);
     ps_block_writer_deinit(&tools.writer);
     ps_block_reader_deinit(&tools.reader);

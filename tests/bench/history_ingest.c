@@ -1,14 +1,17 @@
 /* history_ingest: what sealing, merging and retention cost those who send.
  *
- * Usage: history_ingest [series [points [rounds [directory]]]]      (100,000, 20,000,000, 1, /tmp)
+ * Usage: history_ingest [series [points [rounds [directory [minutes]]]]]
+ *        (100,000 20,000,000 1 /tmp 10)
  *
  * One thread does with telemetry what shards do after the rule chain: points of 10,000 a batch go
  * into a journal blob, the writer commits it (synced) while the next one is filled, and what is
  * committed is applied to the heads in memory. Devices of three keys (a decimal, a counter, a
  * boolean) report in turn, round robin. Without the keeper that is all; with it, the journal is
  * sealed at its default bound of 8 MiB into files of a day, runs are merged, and files whose points
- * are all expired are deleted: readings are an hour apart and end now, and live for half of the
- * time that they span, at most four days.
+ * are all expired are deleted: readings of a device are `minutes` apart and end now, and live for
+ * half of the time that they span, at most four days. The interval decides how many points of a
+ * series there are in a file, and how many files there are: with the defaults 144 and two or three,
+ * an hour apart 24 and eight or nine, a week apart one each.
  *
  * Rounds alternate, without and with. `rate` is points a second while points are sent; `drained`
  * counts the time until the keeper has sealed everything as well, so nothing is left to do. Prints
@@ -32,7 +35,8 @@ enum {
     BATCHES = 2,
     AHEAD = 8,
     ROUNDS_MAX = 20,
-    READING_MS = 3600 * 1000,
+    MINUTE_MS = 60 * 1000,
+    READING_MINUTES_MAX = 365 * 24 * 60,
     TTL_S_MAX = 4 * 24 * 3600,
 };
 
@@ -63,7 +67,7 @@ struct ingest {
     _Atomic int64_t sealed_seq;
     uint32_t count;
     size_t points;
-    int64_t start_ms;
+    int64_t start_ms, reading_ms; /* first reading; from one to the next */
     uint32_t ttl_s;
     unsigned seed;
     size_t next; /* message */
@@ -127,11 +131,11 @@ static void fill(struct ingest *in, struct batch *batch, size_t points)
     while (batch->count + KEYS <= points) {
         size_t device = in->next % devices, round = in->next / devices;
         in->next++;
-        int64_t phase_ms = (int64_t)(device * READING_MS / devices), jitter_ms = in->seed >> 28;
+        int64_t phase_ms = (int64_t)device * in->reading_ms / devices, jitter_ms = in->seed >> 28;
         for (unsigned key = 0; key < KEYS; key++) {
             struct sent *sent = &batch->points[batch->count++];
             sent->series = (uint32_t)(device * KEYS + key + 1);
-            sent->ts_ms = in->start_ms + (int64_t)round * READING_MS + phase_ms + jitter_ms;
+            sent->ts_ms = in->start_ms + (int64_t)round * in->reading_ms + phase_ms + jitter_ms;
             sent->value = next_value(in, round, key);
             ps_journal_put(&encoder, sent->series, sent->ts_ms, &sent->value, 0);
         }
@@ -232,10 +236,21 @@ static void start_keeper(struct ingest *in)
     history_must(ps_keeper_start(&settings, &in->keeper), "keeper");
 }
 
-static void open_ingest(struct ingest *in, const char *directory, uint32_t series, size_t points)
+/* What is asked for. */
+struct plan {
+    uint32_t series;
+    size_t points;
+    const char *directory;
+    int64_t reading_ms;
+};
+
+static void open_ingest(struct ingest *in, const struct plan *plan)
 {
-    int64_t span_ms = (int64_t)(points / series + 1) * READING_MS;
+    uint32_t series = plan->series;
+    size_t points = plan->points;
+    int64_t span_ms = (int64_t)(points / series + 1) * plan->reading_ms;
     *in = (struct ingest){ .count = series, .points = points, .next_id = 1, .seed = 1 };
+    in->reading_ms = plan->reading_ms;
     in->start_ms = ps_clock_now_ms() - span_ms;
     in->ttl_s = span_ms / 2000 < TTL_S_MAX ? (uint32_t)(span_ms / 2000) : TTL_S_MAX;
     pthread_mutex_init(&in->lock, NULL);
@@ -245,7 +260,7 @@ static void open_ingest(struct ingest *in, const char *directory, uint32_t serie
         in->batches[i] = history_alloc(1, sizeof *in->batches[i]);
         in->batches[i]->ingest = in;
     }
-    history_world_open(&in->world, directory, series, KEYS);
+    history_world_open(&in->world, plan->directory, series, KEYS);
     make_series(in);
 }
 
@@ -272,11 +287,12 @@ struct result {
     double file_bytes; /* at the end, of points that are kept or not yet expired */
 };
 
-static struct result run(const char *directory, uint32_t series, size_t points, bool with_keeper)
+static struct result run(const struct plan *plan, bool with_keeper)
 {
     static struct ingest in;
     struct result result = { 0 };
-    open_ingest(&in, directory, series, points);
+    double points = (double)plan->points;
+    open_ingest(&in, plan);
     if (with_keeper)
         start_keeper(&in);
     double start = history_wall_s(), cpu = history_process_cpu_s();
@@ -289,10 +305,10 @@ static struct result run(const char *directory, uint32_t series, size_t points, 
     double sealed = history_wall_s();
     if (with_keeper)
         history_must(ps_keeper_tidy_now(in.keeper), "tidy");
-    result.rate = (double)points / (sent - start);
-    result.drained = (double)points / (sealed - start);
-    result.cpu_ns = (history_process_cpu_s() - cpu) * 1e9 / (double)points;
-    result.written = (double)(history_written_bytes() - written) / (double)points;
+    result.rate = points / (sent - start);
+    result.drained = points / (sealed - start);
+    result.cpu_ns = (history_process_cpu_s() - cpu) * 1e9 / points;
+    result.written = (double)(history_written_bytes() - written) / points;
     result.commit_p50_ms = history_median(in.commit_ms, in.commits); /* sorted from here */
     result.commit_p99_ms = in.commit_ms[in.commits * 99 / 100];
     result.file_bytes = (double)history_world_bytes(&in.world);
@@ -311,20 +327,27 @@ static void print_detail(const char *name, const struct result *result)
 
 int main(int argc, char **argv)
 {
-    uint32_t series = argc > 1 ? (uint32_t)atoll(argv[1]) / KEYS * KEYS : 99999;
-    size_t points = argc > 2 ? (size_t)atoll(argv[2]) : 20000000;
     unsigned rounds = argc > 3 ? (unsigned)atoi(argv[3]) : 1;
-    const char *directory = argc > 4 ? argv[4] : "/tmp";
+    long minutes = argc > 5 ? atol(argv[5]) : 10;
+    struct plan plan = {
+        .series = argc > 1 ? (uint32_t)atoll(argv[1]) / KEYS * KEYS : 99999,
+        .points = argc > 2 ? (size_t)atoll(argv[2]) : 20000000,
+        .directory = argc > 4 ? argv[4] : "/tmp",
+        .reading_ms = minutes * MINUTE_MS,
+    };
     struct result without = { 0 }, with = { 0 };
-    if (series < KEYS || rounds < 1 || rounds > ROUNDS_MAX) {
-        fputs("usage: history_ingest [series [points [rounds, 1-20 [directory]]]]\n", stderr);
+    if (plan.series < KEYS || rounds < 1 || rounds > ROUNDS_MAX || minutes < 1 ||
+        minutes > READING_MINUTES_MAX) {
+        fputs("usage: history_ingest [series [points [rounds, 1-20 [directory [minutes]]]]]\n",
+              stderr);
         return 2;
     }
-    printf("{\"series\": %u, \"points\": %zu, \"rate\": [", series, points);
+    printf("{\"series\": %u, \"points\": %zu, \"minutes\": %ld, \"rate\": [", plan.series,
+           plan.points, minutes);
     double drained[ROUNDS_MAX];
     for (unsigned r = 0; r < rounds; r++) {
-        without = run(directory, series, points, false);
-        with = run(directory, series, points, true);
+        without = run(&plan, false);
+        with = run(&plan, true);
         drained[r] = with.drained / without.rate;
         printf("%s%.3f", r ? ", " : "", with.rate / without.rate);
     }

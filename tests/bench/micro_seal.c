@@ -1,10 +1,11 @@
 /* micro_seal: what sealing and merging cost a point, and how much memory they take.
  *
- * Usage: micro_seal [directory [points [series]]]. Makes a database in a new directory below the
- * one named (default /tmp) and removes it. Fills the journal with readings of `series` series that
- * arrive in turn, 3 keys a message; seals them with the default memory, trims, and merges until
- * nothing is due. Prints wall time and CPU time of the thread a point, bytes a point, and the
- * greatest resident memory. The parts of the sort alone are printed too, without encoding. */
+ * Usage: micro_seal [directory [points [series [megabytes]]]]. Makes a database in a new directory
+ * below the one named (default /tmp) and removes it. Fills the journal with readings of `series`
+ * series that arrive in turn, 3 keys a message; seals them with the default memory (or as many
+ * megabytes: less makes more and smaller runs), trims, and merges until nothing is due. Prints wall
+ * time and CPU time of the thread a point, bytes a point, and the greatest resident memory. The
+ * parts of the sort alone are printed too, without encoding. */
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ struct bench {
     struct ps_writer *writer;
     struct ps_store *store;
     struct ps_keep keep;
+    size_t memory_max;
     int64_t points, series, seq;
     int64_t start_ms;
 };
@@ -140,7 +142,7 @@ static void open_all(struct bench *b, const char *parent)
     b->keep = (struct ps_keep){ .writer = b->writer,
                                 .store = b->store,
                                 .range = PS_RANGE_WEEK,
-                                .memory_max = 64 << 20,
+                                .memory_max = b->memory_max,
                                 .retired_keep_ms = 60000,
                                 .settle_ms = 3600000 };
     must(ps_db_open(b->path, PS_DB_READER, &b->keep.db, &why), why.data);
@@ -256,11 +258,13 @@ static void merge_all(struct bench *b)
 
 int main(int argc, char **argv)
 {
-    static struct bench b = { .points = 12000000, .series = 30000 };
+    static struct bench b = { .points = 12000000, .series = 30000, .memory_max = 64 << 20 };
     if (argc > 2)
         b.points = atoll(argv[2]);
     if (argc > 3)
         b.series = atoll(argv[3]);
+    if (argc > 4)
+        b.memory_max = (size_t)atoll(argv[4]) << 20;
     b.start_ms = ps_clock_now_ms() / (7 * 86400000ll) * (7 * 86400000ll);
     open_all(&b, argc > 1 ? argv[1] : "/tmp");
     sort_alone(&b);

@@ -1,25 +1,33 @@
 """kill9: acknowledged means kept, also when the process is killed.
 
 Each round floods the server over MQTT (raw and pipelined, and with a real client library) and HTTP,
-kills it with SIGKILL at a random instant, starts it again on the same data directory and reads
+kills it with SIGKILL, starts it again on the same data directory and reads
 everything back over REST. See ledger for what must agree. Meanwhile the server seals its journal
 five times a second or at its smallest bound, into files of a day each, merges, and drops files whose
-points are expired. Variations by round:
+points are expired. Two kills of three come at a random instant, the third as a range file is being
+written by a seal, or a merge. Variations by round:
 
     every second    a transform.script in the rule chain, and a device whose points live for seconds
     every third     syncs take 2 ms longer, so that more kills hit a commit in progress
-    every fifth     the server is killed once more while it starts
+    every fifth     the server is killed once more while it starts; every second time of these, as
+                    it drops a file, if it does
 
 At the end everything ever sent is read once more, after one more kill and after a clean stop, and
 SQLite and fsck check the files. A SIGKILL leaves the page cache alone: this proves the order of
 commit and acknowledgement and the recovery; that the disk keeps what was synced is tests/powercut's.
 
-    kill9.py [--full] [--kills N] [--seed S] [--longest SECONDS] [--lie]
+    kill9.py [--full] [--kills N] [--seed S] [--longest SECONDS] [--minutes M] [--lie]
+
+Progress goes to standard output after every tenth round, with an estimate of what is left. The end
+tells how many kills fell into which work (wreck.py: as far as the files show it); with --full a work
+that was never hit is a problem. --full (200 kills) takes some four minutes, 40 kills one; --minutes
+ends the rounds early. The exit status is 0 if nothing was lost.
 
 --lie acknowledges one counter that was never sent: the run must then fail, which test_kill9 checks.
 """
 
 import argparse
+import collections
 import os
 import pathlib
 import random
@@ -34,6 +42,7 @@ import urllib.parse
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import ledger
+import wreck
 from flood import (Attributes, FleetingReadings, Flood, HttpDevice, PahoDevice, Pipeliner,
                    Readings)
 from support.server import SANITIZER, Server, binary
@@ -47,6 +56,7 @@ SAVED_CHAIN = [("filter.msg_type_switch", {}), ("action.save_timeseries", {}),
 SETTINGS = ("telemetry.range=day", "telemetry.journal_bytes_max=65536",
             "telemetry.seal_interval_ms=200")
 KILLS, KILLS_FULL = 40, 200
+HIT = ("seal", "merge", "retired run")  # what 200 kills must have hit
 TRANSFORM = ("transform.script", {"script": "msg.doubled = msg.counter * 2\n"
                                             "if msg.ttl then metadata.TTL = "
                                             "string.format('%d', msg.ttl); msg.ttl = nil end\n"
@@ -89,9 +99,14 @@ class CrashedServer(Server):
         finally:
             del os.environ["LD_PRELOAD"], os.environ["DELAY_SYNC_US"]
 
-    def start_and_kill(self, after_s):
-        """Start, and kill it after that long, ready or not."""
-        timer = threading.Timer(after_s, lambda: self.process and self.process.kill())
+    def start_and_kill(self, after_s, as_it_drops):
+        """Start, and kill it after that long (or earlier, as it drops a file), ready or not."""
+        def kill():
+            if as_it_drops:
+                wreck.Moment(self.data).wait("drop", after_s)
+            if self.process:
+                self.process.kill()
+        timer = threading.Timer(0 if as_it_drops else after_s, kill)
         timer.start()
         try:
             super().start()
@@ -108,7 +123,8 @@ class CrashTest:
         self.options, self.random = options, random.Random(options.seed)
         self.problems = ledger.Problems()
         self.kills = self.sent = self.acked = self.found = 0
-        self.work = {}
+        self.work, self.hit = {}, collections.Counter()
+        self.begun, self.rounds = time.monotonic(), 0
         self.server = CrashedServer(*SETTINGS)
         self.token, self.root, self.devices = None, None, []
         self.restart_s = []
@@ -127,7 +143,11 @@ class CrashTest:
 
     def kill(self):
         self.server.kill()
+        self.count_kill()
+
+    def count_kill(self):
         self.kills += 1
+        self.hit.update(wreck.look(self.server.data) or {"none of these"})
 
     def make_devices(self, rest):
         count = PIPELINERS + 4  # attributes, fleeting, paho, HTTP
@@ -159,14 +179,17 @@ class CrashTest:
             raise Failed("nothing was acknowledged in 20 s")
         # The instant of the kill is what is random here; nothing is waited for.
         time.sleep(self.random.uniform(0.0, self.options.longest))
+        if number % 3 == 2:
+            kind = "merge" if number % 6 == 5 else "write"
+            wreck.Moment(self.server.data).wait(kind, 2 * self.options.longest)
         flood.killed.set()
         self.kill()
         flood.join()
         if flood.errors:
             raise Failed("; ".join(flood.errors))
         if number % 5 == 4:
-            self.server.start_and_kill(self.random.uniform(0.0, 0.3))
-            self.kills += 1
+            self.server.start_and_kill(self.random.uniform(0.0, 0.3), number % 10 == 9)
+            self.count_kill()
         rest = self.start(slow_syncs=number % 3 == 1)
         if self.options.lie and number == 0:
             self.devices[0].stretches[-1].acked.add(self.devices[0].stretches[-1].send())
@@ -224,11 +247,15 @@ class CrashTest:
 
     def run(self):
         self.make_devices(self.start())
+        end = self.begun + 60 * self.options.minutes if self.options.minutes else None
         for number in range(self.options.kills):
+            if end and time.monotonic() > end:
+                print(f"time is up: {self.options.kills - number} rounds are left out", flush=True)
+                break
             self.round(number)
-            if (number + 1) % 10 == 0:
-                self.count()
-                print(f"{self.kills} kills: {self.acked} acknowledged", flush=True)
+            self.rounds += 1
+            if self.rounds % 10 == 0:
+                self.tell()
         self.kill()
         check_databases(self.server.data, self.problems)
         self.check_all(self.start())
@@ -239,8 +266,18 @@ class CrashTest:
         self.server.stop()
         check_with_fsck(self.server.data, self.problems)
         idle = [name for name, count in self.work.items() if count == 0]
-        if idle and self.options.kills >= KILLS:
+        if idle and self.rounds >= KILLS:
             self.problems.add("idle", f"nothing was {', '.join(idle)} meanwhile")
+        missed = [name for name in HIT if not self.hit[name]]
+        if missed and self.rounds >= KILLS_FULL:
+            self.problems.add("idle", f"no kill fell into {', '.join(missed)}")
+
+    def tell(self):
+        self.count()
+        took_s = time.monotonic() - self.begun
+        left_s = took_s / self.rounds * (self.options.kills - self.rounds)
+        print(f"{self.rounds} of {self.options.kills} rounds, {self.kills} kills: {self.acked} "
+              f"acknowledged, {took_s:.0f} s, about {left_s:.0f} s left", flush=True)
 
     def check_all(self, rest):
         self.found = self.check([stretch for device in self.devices
@@ -260,23 +297,18 @@ class CrashTest:
               f"start_median_s={starts[len(starts) // 2]:.3f} start_max_s={starts[-1]:.3f} "
               f"seed={self.options.seed}")
         print(" ".join(f"{name}={count}" for name, count in self.work.items()))
+        print("kills that fell into: "
+              + ", ".join(f"{name} {count}" for name, count in self.hit.most_common()))
         for text in self.problems.told:
             print(f"  {text}")
         if self.problems:
             print(f"  in all: {dict(self.problems.counts)}")
 
 
-def copies(data, folder):
-    """Copies of all databases: the originals keep their log for the server."""
-    for path in [*data.glob("*.db*"), *data.glob("telemetry/*.db*")]:
-        (folder / path.name).write_bytes(path.read_bytes())
-    return sorted(folder.glob("*.db"))
-
-
 def check_databases(data, problems):
     """PRAGMA integrity_check."""
     with tempfile.TemporaryDirectory(prefix="pacificsoft-crash-") as folder:
-        databases = copies(data, pathlib.Path(folder))
+        databases = wreck.copies(data, pathlib.Path(folder))
         if not databases:
             problems.add("database", f"no database in {data}")
         for path in databases:
@@ -300,7 +332,7 @@ def check_with_fsck(data, problems):
 def work_done(data):
     """{what: how much} of what went on beside the flood, as the manifest tells it."""
     with tempfile.TemporaryDirectory(prefix="pacificsoft-crash-") as folder:
-        copies(data, pathlib.Path(folder))
+        wreck.copies(data, pathlib.Path(folder))
         database = sqlite3.connect(pathlib.Path(folder) / "pacificsoft.db")
         state = dict(database.execute("SELECT key, value FROM telemetry_state"))
         files = database.execute("SELECT count(*) FROM telemetry_file").fetchone()[0]
@@ -317,6 +349,7 @@ def main():
     parser.add_argument("--kills", type=int)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--longest", type=float, default=0.6, help="longest flood, seconds")
+    parser.add_argument("--minutes", type=float, help="begin no round after so long")
     parser.add_argument("--lie", action="store_true")
     options = parser.parse_args()
     options.kills = options.kills or (KILLS_FULL if options.full else KILLS)

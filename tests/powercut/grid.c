@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { NOISE_MAX = 220 };
+
 const char *const grid_keys[GRID_KEYS] = { "long", "double", "string", "json" };
 
 int64_t grid_cell_ms(unsigned cell)
@@ -38,6 +40,18 @@ struct ps_entity_id grid_device(unsigned device)
     return entity;
 }
 
+/* Letters that nothing makes shorter, so that files have many pages. */
+static int put_noise(uint32_t message, char *out, size_t len)
+{
+    uint64_t state = message;
+    for (size_t i = 0; i < len; i++) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        out[i] = (char)('!' + (state >> 33) % 90);
+    }
+    out[len] = '\0';
+    return (int)len;
+}
+
 struct ps_value grid_value(unsigned key, uint32_t message, char text[], size_t cap)
 {
     switch (key) {
@@ -48,8 +62,9 @@ struct ps_value grid_value(unsigned key, uint32_t message, char text[], size_t c
     default:
         break;
     }
-    int len = key == 2 ? snprintf(text, cap, "m%u %*s", message, (int)(message * 37 % 200), ".")
-                       : snprintf(text, cap, "{\"m\":%u}", message);
+    int len = snprintf(text, cap, key == 2 ? "m%u " : "{\"m\":%u}", message);
+    if (key == 2)
+        len += put_noise(message, text + len, message * 37 % NOISE_MAX);
     return (struct ps_value){ .type = key == 2 ? PS_VALUE_STRING : PS_VALUE_JSON,
                               .len = (uint32_t)len,
                               .text = text };

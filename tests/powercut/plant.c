@@ -1,16 +1,16 @@
 #include "powercut/plant.h"
 
-#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/clock.h"
-#include "core/entity/attribute.h"
 #include "core/storage/migrations.h"
 #include "core/telemetry/load.h"
 #include "core/telemetry/merge.h"
+#include "core/telemetry/merge_stream.h"
 #include "core/telemetry/retention.h"
+#include "core/telemetry/run_writer.h"
 #include "core/telemetry/seal.h"
 
 enum {
@@ -19,7 +19,43 @@ enum {
     SEAL_MEMORY_LITTLE = 4096,
     IDLE_FILES_FEW = 2,
     TRIMS_MAX = 100,
+    SMALL_BLOCK_BYTES = 60,
+    SMALL_SLICE_BYTES = 150,
+    SMALL_LEG_BYTES = 200,
 };
+
+/* ---- sizes ------------------------------------------------------------------------------------
+ *
+ * The linker puts these two before the functions they are named after, for there is no other way
+ * from here to where a seal or a merge calls them. */
+
+static bool in_slices; /* of the plant opened last: there is one at a time */
+
+enum ps_status __real_ps_run_writer_begin(struct ps_run_file *file, int64_t run,
+                                          const struct ps_run_catalogue *catalogue,
+                                          struct ps_run_writer **out);
+enum ps_status __wrap_ps_run_writer_begin(struct ps_run_file *file, int64_t run,
+                                          const struct ps_run_catalogue *catalogue,
+                                          struct ps_run_writer **out);
+enum ps_status __real_ps_merge_stream_run(struct ps_merge_stream *stream, struct ps_run *out);
+enum ps_status __wrap_ps_merge_stream_run(struct ps_merge_stream *stream, struct ps_run *out);
+
+enum ps_status __wrap_ps_run_writer_begin(struct ps_run_file *file, int64_t run,
+                                          const struct ps_run_catalogue *catalogue,
+                                          struct ps_run_writer **out)
+{
+    enum ps_status st = __real_ps_run_writer_begin(file, run, catalogue, out);
+    if (st == PS_OK && in_slices)
+        ps_run_writer_set_sizes_for_test(*out, SMALL_BLOCK_BYTES, SMALL_SLICE_BYTES);
+    return st;
+}
+
+enum ps_status __wrap_ps_merge_stream_run(struct ps_merge_stream *stream, struct ps_run *out)
+{
+    if (in_slices)
+        stream->leg_bytes = SMALL_LEG_BYTES;
+    return __real_ps_merge_stream_run(stream, out);
+}
 
 /* ---- start and stop ---------------------------------------------------------------------------
  */
@@ -85,11 +121,13 @@ static enum ps_status open_parts(struct plant *plant, struct ps_text *why)
     enum ps_status st = prepare_database(plant, why);
     struct ps_writer_settings writer = { .path = plant->path, .checkpoint_bytes = UINT64_MAX };
     struct ps_store_settings store = { .dir = plant->dir,
-                                       .idle_max = plant->scarce ? IDLE_FILES_FEW : 0 };
+                                       .idle_max = plant->kind.scarce ? IDLE_FILES_FEW : 0 };
     if (st == PS_OK)
         st = ps_writer_start(&writer, &plant->writer);
     if (st == PS_OK)
         st = ps_db_open(plant->path, PS_DB_READER, &plant->db, why);
+    if (st == PS_OK)
+        st = ps_db_open(plant->path, PS_DB_READER, &plant->keep_db, why);
     if (st == PS_OK)
         st = ps_store_open(&store, &plant->store, why);
     if (st == PS_OK)
@@ -104,21 +142,23 @@ static void set_clock(struct plant *plant)
     ps_clock_set_for_test(plant->now_ms, plant->now_ms * 1000000);
 }
 
-enum ps_status plant_open(struct plant *plant, const char *dir, bool scarce, int64_t now_ms)
+enum ps_status plant_open(struct plant *plant, const char *dir, const struct plant_kind *kind,
+                          int64_t now_ms)
 {
     *plant = (struct plant){
-        .dir = dir, .scarce = scarce, .next_seq = 1, .next_series = 1, .now_ms = now_ms
+        .dir = dir, .kind = *kind, .next_seq = 1, .next_series = 1, .now_ms = now_ms
     };
+    in_slices = kind->in_slices;
     snprintf(plant->path, sizeof plant->path, "%s/pacificsoft.db", dir);
     set_clock(plant);
     struct ps_text why = { "" };
     struct ps_retention_result collected;
     enum ps_status st = open_parts(plant, &why);
-    plant->keep = (struct ps_keep){ .db = plant->db,
+    plant->keep = (struct ps_keep){ .db = plant->keep_db,
                                     .writer = plant->writer,
                                     .store = plant->store,
                                     .range = PS_RANGE_DAY,
-                                    .memory_max = scarce ? SEAL_MEMORY_LITTLE : SEAL_MEMORY,
+                                    .memory_max = kind->scarce ? SEAL_MEMORY_LITTLE : SEAL_MEMORY,
                                     .retired_keep_ms = 60000,
                                     .settle_ms = 3600000 };
     if (st == PS_OK)
@@ -139,179 +179,8 @@ void plant_close(struct plant *plant)
         ps_port_deinit(&plant->port);
     ps_store_close(plant->store);
     ps_db_close(plant->db);
+    ps_db_close(plant->keep_db);
     ps_writer_stop(plant->writer);
-}
-
-/* ---- batches ----------------------------------------------------------------------------------
- */
-
-static struct ps_series *series_of(struct plant *plant, unsigned device, unsigned key)
-{
-    struct ps_entity_id entity = grid_device(device);
-    struct ps_entity_series *owner = ps_series_table_get(&plant->table, &entity);
-    struct ps_series *series =
-        owner ? ps_series_get(&plant->table, owner, grid_keys[key], strlen(grid_keys[key])) : NULL;
-    PS_ASSERT(series);
-    return series;
-}
-
-static enum ps_status add_message(struct plant *plant, struct ps_batch *batch,
-                                  const struct plant_effect *effect)
-{
-    struct ps_entity_id entity = grid_device(effect->device);
-    enum ps_status st = PS_OK;
-    for (unsigned key = 0; key < GRID_KEYS && st == PS_OK; key++) {
-        char text[GRID_TEXT_MAX];
-        struct ps_value value = grid_value(key, effect->message, text, sizeof text);
-        st = ps_batch_add_point(batch, &entity, series_of(plant, effect->device, key),
-                                grid_cell_ms(effect->cell), &value, effect->ttl_s);
-    }
-    return st;
-}
-
-static enum ps_status delete_span(struct plant *plant, struct ps_batch *batch, unsigned device,
-                                  int64_t start_ms, int64_t end_ms)
-{
-    enum ps_status st = PS_OK;
-    for (unsigned key = 0; key < GRID_KEYS && st == PS_OK; key++)
-        st = ps_batch_add_delete(batch, series_of(plant, device, key), start_ms, end_ms,
-                                 PS_BATCH_LATEST_REPLACED, plant->now_ms);
-    return st;
-}
-
-/* Neighbouring cells are days apart, so all are deleted at once or each alone. */
-static enum ps_status add_delete(struct plant *plant, struct ps_batch *batch,
-                                 const struct plant_effect *effect)
-{
-    if (effect->cell_end - effect->cell == LEDGER_CELLS)
-        return delete_span(plant, batch, effect->device, INT64_MIN, INT64_MAX);
-    enum ps_status st = PS_OK;
-    for (unsigned cell = effect->cell; cell < effect->cell_end && st == PS_OK; cell++)
-        st = delete_span(plant, batch, effect->device, grid_cell_ms(cell), grid_cell_ms(cell) + 1);
-    return st;
-}
-
-static enum ps_status add_attribute(struct plant *plant, struct ps_batch *batch,
-                                    const struct plant_effect *effect)
-{
-    struct ps_entity_id entity = grid_device(GRID_ATTRIBUTES);
-    char name[16];
-    struct ps_kv kv = { .key = name };
-    kv.key_len = (uint32_t)snprintf(name, sizeof name, "a%u", effect->cell);
-    if (effect->kind == PLANT_SET_ATTRIBUTE)
-        kv.value = (struct ps_value){ .type = PS_VALUE_LONG, .integer = effect->message };
-    return ps_batch_add_attribute(batch, &entity, PS_SCOPE_SERVER, &kv, plant->now_ms);
-}
-
-static void fill_batch(struct plant *plant, struct ps_batch *batch,
-                       const struct plant_effects *effects)
-{
-    batch->failures = &plant->failures;
-    batch->failures_seen = plant->failures_seen;
-    for (size_t i = 0; i < effects->count; i++) {
-        const struct plant_effect *effect = &effects->items[i];
-        enum ps_status st = effect->kind == PLANT_WRITE    ? add_message(plant, batch, effect)
-                            : effect->kind == PLANT_DELETE ? add_delete(plant, batch, effect)
-                                                           : add_attribute(plant, batch, effect);
-        PS_ASSERT(st == PS_OK);
-    }
-    if (!batch->point_count)
-        return;
-    ps_journal_finish(&batch->encoder);
-    batch->item.points_bytes = (uint32_t)batch->blob.len;
-}
-
-static void apply_points(struct plant *plant, const struct ps_batch *batch, size_t from, size_t to)
-{
-    for (size_t i = from; i < to; i++) {
-        const struct ps_batch_point *point = &batch->points[i];
-        ps_series_apply(&plant->table, point->series, batch->seq, point->ts_ms, &point->value,
-                        point->ttl_s);
-    }
-}
-
-/* As a shard does it. */
-static void apply_batch(struct plant *plant, const struct ps_batch *batch)
-{
-    size_t applied = 0;
-    for (size_t i = 0; i < batch->delete_count; i++) {
-        const struct ps_batch_delete *delete = &batch->deletes[i];
-        apply_points(plant, batch, applied, delete->before);
-        applied = delete->before;
-        struct ps_series_deletion deletion = { .start_ms = delete->start_ms,
-                                               .end_ms = delete->end_ms,
-                                               .delete_latest = true,
-                                               .rewrite_latest = true };
-        (void)ps_series_delete_range(&plant->table, delete->series, &deletion);
-    }
-    apply_points(plant, batch, applied, batch->point_count);
-}
-
-static void undo_batch(struct ps_batch *batch)
-{
-    for (size_t i = 0; i < batch->series_count; i++)
-        batch->series[i].series->catalogued = false;
-}
-
-/* Holds the writer after its commit until all batches are queued, so that they share the next one.
- */
-struct gate {
-    struct ps_writer_item item;
-    sem_t entered, open;
-};
-
-static enum ps_status do_nothing(struct ps_writer_item *item, struct ps_db *db)
-{
-    (void)item, (void)db;
-    return PS_OK;
-}
-
-static void wait_in_gate(struct ps_writer_item *item, enum ps_status st)
-{
-    (void)st;
-    struct gate *gate = (struct gate *)item;
-    sem_post(&gate->entered);
-    sem_wait(&gate->open);
-    sem_post(&gate->entered);
-}
-
-static void submit_together(struct plant *plant, size_t count)
-{
-    struct gate gate = { .item = { .run = do_nothing, .done = wait_in_gate } };
-    sem_init(&gate.entered, 0, 0);
-    sem_init(&gate.open, 0, 0);
-    ps_writer_submit(plant->writer, &gate.item);
-    sem_wait(&gate.entered);
-    for (size_t i = 0; i < count; i++)
-        ps_writer_submit(plant->writer, &plant->batches[i]->item);
-    sem_post(&gate.open);
-    sem_wait(&gate.entered); /* it is not in there any more */
-    sem_destroy(&gate.entered);
-    sem_destroy(&gate.open);
-}
-
-void plant_commit(struct plant *plant, const struct plant_effects *effects, size_t count,
-                  enum ps_status *statuses)
-{
-    for (size_t i = 0; i < count; i++)
-        fill_batch(plant, plant->batches[i], &effects[i]);
-    plant->settled = 0;
-    if (count == 1)
-        ps_writer_submit(plant->writer, &plant->batches[0]->item);
-    else
-        submit_together(plant, count);
-    while (plant->settled < count)
-        ps_port_wait(&plant->port, plant, -1);
-    for (size_t i = 0; i < count; i++) {
-        struct ps_batch *batch = plant->batches[i];
-        statuses[i] = batch->status;
-        if (batch->status == PS_OK)
-            apply_batch(plant, batch);
-        else
-            undo_batch(batch);
-        ps_batch_reset(batch);
-    }
-    plant->failures_seen = plant->failures;
 }
 
 /* ---- steps ------------------------------------------------------------------------------------
@@ -344,26 +213,61 @@ enum ps_status plant_trim(struct plant *plant)
     return told(plant, "trim", st);
 }
 
+void plant_when_resting(struct plant *plant, void (*turn)(void *arg), void *arg)
+{
+    plant->turn = turn;
+    plant->turn_arg = arg;
+}
+
+/* A turn does not begin within another. */
+static void breathe(struct ps_keep *keep, void *arg)
+{
+    struct plant *plant = arg;
+    if (!plant->turn || plant->in_turn || !keep->lent)
+        return;
+    plant->in_turn = true;
+    plant->turn(plant->turn_arg);
+    plant->in_turn = false;
+}
+
+static void begin_to_breathe(struct plant *plant)
+{
+    set_clock(plant);
+    plant->keep.breathe = breathe;
+    plant->keep.breathe_arg = plant;
+}
+
 enum ps_status plant_merge(struct plant *plant)
 {
     struct ps_merge_result result;
-    set_clock(plant);
-    return told(plant, "merge", ps_merge_once(&plant->keep, plant->now_ms, &result));
+    begin_to_breathe(plant);
+    enum ps_status st = ps_merge_once(&plant->keep, plant->now_ms, &result);
+    plant->keep.breathe = NULL;
+    return told(plant, "merge", st);
+}
+
+static enum ps_status oldest_live_file(struct plant *plant, int64_t *id)
+{
+    struct ps_manifest_file_list files = { 0 };
+    enum ps_status st = ps_manifest_files(plant->keep_db, &files);
+    *id = 0;
+    for (size_t i = 0; i < files.count && st == PS_OK && !*id; i++) {
+        if (files.items[i].state == PS_FILE_LIVE)
+            *id = files.items[i].id;
+    }
+    ps_manifest_file_list_deinit(&files);
+    return st;
 }
 
 enum ps_status plant_merge_file(struct plant *plant)
 {
-    struct ps_manifest_file_list files = { 0 };
     struct ps_merge_result result;
-    set_clock(plant);
-    enum ps_status st = ps_manifest_files(plant->db, &files);
-    for (size_t i = 0; i < files.count && st == PS_OK; i++) {
-        if (files.items[i].state == PS_FILE_LIVE) {
-            st = ps_merge_file(&plant->keep, files.items[i].id, plant->now_ms, &result);
-            break;
-        }
-    }
-    ps_manifest_file_list_deinit(&files);
+    int64_t file;
+    begin_to_breathe(plant);
+    enum ps_status st = oldest_live_file(plant, &file);
+    if (st == PS_OK && file)
+        st = ps_merge_file(&plant->keep, file, plant->now_ms, &result);
+    plant->keep.breathe = NULL;
     return told(plant, "merge file", st);
 }
 
@@ -385,4 +289,34 @@ enum ps_status plant_checkpoint(struct plant *plant)
         ps_db_close(db);
     }
     return told(plant, "checkpoint", st);
+}
+
+/* Which files there are is for retention to say; that the oldest goes is what it promises. */
+static enum ps_status note_oldest(struct plant *plant)
+{
+    struct ps_manifest_file_list files = { 0 };
+    const struct ps_manifest_file *oldest = NULL;
+    enum ps_status st = ps_manifest_files(plant->keep_db, &files);
+    for (size_t i = 0; i < files.count && st == PS_OK; i++) {
+        const struct ps_manifest_file *file = &files.items[i];
+        if (file->state == PS_FILE_LIVE && (!oldest || file->start_ms < oldest->start_ms))
+            oldest = file;
+    }
+    for (unsigned cell = 0; oldest && cell < LEDGER_CELLS; cell++) {
+        int64_t ts_ms = grid_cell_ms(cell);
+        plant->shed[cell] |= ts_ms >= oldest->start_ms && ts_ms < oldest->end_ms;
+    }
+    plant->has_shed = true;
+    ps_manifest_file_list_deinit(&files);
+    return st;
+}
+
+enum ps_status plant_shed(struct plant *plant)
+{
+    struct ps_retention_result result = { 0 };
+    set_clock(plant);
+    enum ps_status st = note_oldest(plant);
+    if (st == PS_OK)
+        st = ps_retention_shed(&plant->keep, &result);
+    return told(plant, "shed", st);
 }

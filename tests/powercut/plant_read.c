@@ -1,4 +1,4 @@
-/* plant_read: what there is, through the history and straight from the files. */
+/* plant_read: what there is, through the history. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,10 +40,10 @@ static const struct ps_series *known_series(struct plant *plant, unsigned device
 
 /* cells[] of one key; what the other keys say must be the same. */
 static enum ps_status note_points(struct plant *plant, unsigned device, unsigned key,
-                                  const struct ps_points *points, uint32_t *cells)
+                                  const struct ps_point *points, size_t count, uint32_t *cells)
 {
-    for (size_t i = 0; i < points->count; i++) {
-        const struct ps_point *point = &points->points[i];
+    for (size_t i = 0; i < count; i++) {
+        const struct ps_point *point = &points[i];
         unsigned cell;
         uint32_t message = grid_message(key, &point->value);
         if (!grid_find_cell(point->ts_ms, &cell) || !message)
@@ -61,7 +61,7 @@ static enum ps_status compare_keys(struct plant *plant, unsigned device,
 {
     for (unsigned key = 1; key < GRID_KEYS; key++) {
         for (unsigned cell = 0; cell < LEDGER_CELLS; cell++) {
-            if (cells[key][cell] != cells[0][cell])
+            if (cells[key][cell] != cells[0][cell] && !plant->shed[cell])
                 return wrong(plant, "half: device %u cell %u has message %u under %s, %u under %s",
                              device, cell, cells[0][cell], grid_keys[0], cells[key][cell],
                              grid_keys[key]);
@@ -70,44 +70,138 @@ static enum ps_status compare_keys(struct plant *plant, unsigned device,
     return PS_OK;
 }
 
-static enum ps_status query_device(struct plant *plant, unsigned device,
-                                   struct ps_series_copy copies[GRID_KEYS],
-                                   struct ps_points lists[GRID_KEYS])
+/* A device's series, copied. */
+struct copies {
+    struct ps_series_copy of[GRID_KEYS];
+};
+
+static enum ps_status copy_series(struct plant *plant, unsigned device, struct copies *copies)
 {
     enum ps_status st = PS_OK;
     for (unsigned key = 0; key < GRID_KEYS && st == PS_OK; key++) {
         const struct ps_series *series = known_series(plant, device, key);
         if (series)
-            st = ps_series_copy(&plant->table, series, INT64_MIN, INT64_MAX, &copies[key]);
+            st = ps_series_copy(&plant->table, series, INT64_MIN, INT64_MAX, &copies->of[key]);
     }
+    return st;
+}
+
+static void copies_deinit(struct copies *copies)
+{
+    for (unsigned key = 0; key < GRID_KEYS; key++)
+        ps_series_copy_deinit(&copies->of[key]);
+}
+
+static enum ps_status finish_read(struct plant *plant, const struct ps_history *history,
+                                  enum ps_status st)
+{
+    if (st == PS_OK && history->damaged)
+        st = wrong(plant, "damaged: %.200s", history->damage.data);
+    return st == PS_OK || plant->why[0] ? st : told(plant, "history", st);
+}
+
+static enum ps_status query_device(struct plant *plant, unsigned device,
+                                   struct ps_points lists[GRID_KEYS])
+{
+    struct copies copies = { 0 };
     struct ps_history history = history_of(plant);
     struct ps_history_query query = {
         .start_ms = INT64_MIN, .end_ms = INT64_MAX, .limit = 10 * LEDGER_CELLS, .ascending = true
     };
+    enum ps_status st = copy_series(plant, device, &copies);
     if (st == PS_OK)
-        st = ps_history_read(&history, &query, copies, GRID_KEYS, lists);
-    if (st == PS_OK && history.damaged)
-        st = wrong(plant, "damaged: %.200s", history.damage.data);
-    return st == PS_OK || plant->why[0] ? st : told(plant, "history", st);
+        st = ps_history_read(&history, &query, copies.of, GRID_KEYS, lists);
+    copies_deinit(&copies);
+    return finish_read(plant, &history, st);
 }
 
 static enum ps_status read_device(struct plant *plant, unsigned device, uint32_t *view)
 {
-    struct ps_series_copy copies[GRID_KEYS] = { 0 };
     struct ps_points lists[GRID_KEYS] = { 0 };
     uint32_t cells[GRID_KEYS][LEDGER_CELLS] = { { 0 } };
-    enum ps_status st = query_device(plant, device, copies, lists);
+    enum ps_status st = query_device(plant, device, lists);
     for (unsigned key = 0; key < GRID_KEYS && st == PS_OK; key++)
-        st = note_points(plant, device, key, &lists[key], cells[key]);
+        st = note_points(plant, device, key, lists[key].points, lists[key].count, cells[key]);
     if (st == PS_OK)
         st = compare_keys(plant, device, cells);
     memcpy(view, cells[0], sizeof cells[0]);
-    for (unsigned key = 0; key < GRID_KEYS; key++) {
-        ps_series_copy_deinit(&copies[key]);
+    for (unsigned key = 0; key < GRID_KEYS; key++)
         ps_points_deinit(&lists[key]);
-    }
     return st;
 }
+
+/* ---- a slow reader ----------------------------------------------------------------------------
+ */
+
+struct slow_read {
+    struct plant *plant;
+    unsigned device;
+    struct ps_history_cursor *cursors[GRID_KEYS];
+    uint32_t cells[GRID_KEYS][LEDGER_CELLS];
+};
+
+/* One step of every cursor that has not come to its end. */
+static enum ps_status pull(struct slow_read *read, bool *more)
+{
+    *more = false;
+    for (unsigned key = 0; key < GRID_KEYS; key++) {
+        const struct ps_point *points;
+        size_t count;
+        if (!read->cursors[key])
+            continue;
+        enum ps_status st = ps_history_cursor_next(read->cursors[key], &points, &count);
+        if (st == PS_ENOTFOUND) {
+            ps_history_cursor_close(read->cursors[key]);
+            read->cursors[key] = NULL;
+            continue;
+        }
+        if (st == PS_OK)
+            st = note_points(read->plant, read->device, key, points, count, read->cells[key]);
+        if (st != PS_OK)
+            return st;
+        *more = true;
+    }
+    return PS_OK;
+}
+
+static enum ps_status pull_all(struct slow_read *read, void (*meanwhile)(void *arg), void *arg)
+{
+    bool more;
+    enum ps_status st = pull(read, &more);
+    if (st != PS_OK)
+        return st;
+    meanwhile(arg);
+    while (more && st == PS_OK)
+        st = pull(read, &more);
+    return st == PS_OK ? compare_keys(read->plant, read->device, read->cells) : st;
+}
+
+enum ps_status plant_read_slowly(struct plant *plant, unsigned device, uint32_t *cells,
+                                 void (*meanwhile)(void *arg), void *arg)
+{
+    struct copies copies = { 0 };
+    struct ps_history history = history_of(plant);
+    struct ps_history_range range = { .start_ms = INT64_MIN, .end_ms = INT64_MAX };
+    struct ps_history_view *view = NULL;
+    struct slow_read read = { .plant = plant, .device = device };
+    plant->why[0] = '\0';
+    enum ps_status st = copy_series(plant, device, &copies);
+    if (st == PS_OK)
+        st = ps_history_open(&history, copies.of, GRID_KEYS, &range, &view);
+    for (unsigned key = 0; key < GRID_KEYS && st == PS_OK; key++)
+        st = ps_history_cursor_open(view, key, &read.cursors[key]);
+    if (st == PS_OK)
+        st = pull_all(&read, meanwhile, arg);
+    for (unsigned key = 0; key < GRID_KEYS; key++)
+        ps_history_cursor_close(read.cursors[key]);
+    ps_history_close(view);
+    copies_deinit(&copies);
+    memcpy(cells, read.cells[0], sizeof read.cells[0]);
+    return finish_read(plant, &history, st);
+}
+
+/* ---- latest values ----------------------------------------------------------------------------
+ */
 
 /* The latest value from memory, or else from the history, into *point, kept alive by `newest`. */
 static enum ps_status latest_of(struct plant *plant, const struct ps_series *series,
@@ -129,32 +223,57 @@ static enum ps_status latest_of(struct plant *plant, const struct ps_series *ser
     return st;
 }
 
+/* What the latest value must be of; no message: there must be none. */
+struct wanted {
+    uint32_t message;
+    unsigned cell;
+};
+
+static struct wanted wanted_latest(const struct plant_pin *pin, const uint32_t *cells)
+{
+    bool is_pinned = pin && pin->state == PLANT_PIN_SET;
+    struct wanted wanted = { 0 };
+    if (is_pinned)
+        wanted = (struct wanted){ pin->message, pin->cell };
+    for (unsigned cell = 0; cell < LEDGER_CELLS; cell++) {
+        int64_t ts_ms = grid_cell_ms(cell);
+        if (cells[cell] && (!is_pinned || ts_ms > pin->floor_ms) &&
+            (!wanted.message || ts_ms > grid_cell_ms(wanted.cell)))
+            wanted = (struct wanted){ cells[cell], cell };
+    }
+    return wanted;
+}
+
+static enum ps_status check_latest_of_key(struct plant *plant, unsigned device, unsigned key,
+                                          const struct wanted *wanted)
+{
+    const struct ps_series *series = known_series(plant, device, key);
+    struct ps_series_newest found = { 0 };
+    struct ps_point point = { 0 };
+    bool has = false;
+    enum ps_status st = series ? latest_of(plant, series, &found, &point, &has) : PS_OK;
+    if (st == PS_OK && has != (wanted->message != 0))
+        st = wrong(plant, "latest: device %u key %s has %s, wanted %u of cell %u", device,
+                   grid_keys[key], has ? "one" : "none", wanted->message, wanted->cell);
+    if (st == PS_OK && has &&
+        (point.ts_ms != grid_cell_ms(wanted->cell) ||
+         grid_message(key, &point.value) != wanted->message))
+        st = wrong(plant, "latest: device %u key %s is of ts %lld, not %u of cell %u", device,
+                   grid_keys[key], (long long)point.ts_ms, wanted->message, wanted->cell);
+    ps_series_newest_deinit(&found);
+    return st == PS_OK || plant->why[0] ? st : told(plant, "latest", st);
+}
+
 static enum ps_status check_latest(struct plant *plant, unsigned device, const uint32_t *cells)
 {
-    unsigned newest = 0;
-    for (unsigned cell = 0; cell < LEDGER_CELLS; cell++) {
-        if (cells[cell] && (!cells[newest] || grid_cell_ms(cell) > grid_cell_ms(newest)))
-            newest = cell;
-    }
-    for (unsigned key = 0; key < GRID_KEYS; key++) {
-        const struct ps_series *series = known_series(plant, device, key);
-        struct ps_series_newest found = { 0 };
-        struct ps_point point = { 0 };
-        bool has = false;
-        enum ps_status st = series ? latest_of(plant, series, &found, &point, &has) : PS_OK;
-        if (st == PS_OK && has != (cells[newest] != 0))
-            st = wrong(plant, "latest: device %u key %s has %s", device, grid_keys[key],
-                       has ? "one" : "none");
-        if (st == PS_OK && has &&
-            (point.ts_ms != grid_cell_ms(newest) ||
-             grid_message(key, &point.value) != cells[newest]))
-            st = wrong(plant, "latest: device %u key %s is of ts %lld, not of cell %u", device,
-                       grid_keys[key], (long long)point.ts_ms, newest);
-        ps_series_newest_deinit(&found);
-        if (st != PS_OK)
-            return plant->why[0] ? st : told(plant, "latest", st);
-    }
-    return PS_OK;
+    const struct plant_pin *pin = plant->pins ? &plant->pins[device] : NULL;
+    if (plant->has_shed || (pin && (pin->state == PLANT_PIN_UNSURE || pin->is_expired)))
+        return PS_OK;
+    struct wanted wanted = wanted_latest(pin, cells);
+    enum ps_status st = PS_OK;
+    for (unsigned key = 0; key < GRID_KEYS && st == PS_OK; key++)
+        st = check_latest_of_key(plant, device, key, &wanted);
+    return st;
 }
 
 static enum ps_status read_attributes(struct plant *plant, uint32_t *cells)
@@ -184,109 +303,4 @@ enum ps_status plant_read(struct plant *plant, struct plant_view *view)
             st = check_latest(plant, device, view->cells[device]);
     }
     return st;
-}
-
-/* ---- looking into the files -------------------------------------------------------------------
- */
-
-static enum ps_status check_database(struct plant *plant)
-{
-    struct ps_stmt *stmt;
-    bool row;
-    enum ps_status st = ps_db_prepare(plant->db, "PRAGMA integrity_check", &stmt);
-    if (st == PS_OK)
-        st = ps_stmt_step(stmt, &row);
-    if (st != PS_OK)
-        return told(plant, "integrity_check", st);
-    size_t len;
-    const char *text = ps_stmt_bytes(stmt, 0, &len);
-    if (!row || len != 2 || memcmp(text, "ok", 2) != 0)
-        st = wrong(plant, "integrity: %.*s", (int)len, text);
-    ps_stmt_reset(stmt);
-    return st;
-}
-
-static bool has_run(const struct ps_run_list *list, int64_t run)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (list->items[i].run == run)
-            return true;
-    }
-    return false;
-}
-
-static enum ps_status compare_runs(struct plant *plant, const struct ps_manifest_file *known,
-                                   struct ps_run_file *file)
-{
-    struct ps_run_list wanted = { 0 }, found = { 0 };
-    enum ps_status st = ps_manifest_runs(plant->db, known->id, true, &wanted);
-    if (st == PS_OK)
-        st = ps_run_file_numbers(file, &found);
-    for (size_t i = 0; i < wanted.count && st == PS_OK; i++) {
-        if (!has_run(&found, wanted.items[i].run) && !wanted.items[i].retired_ms)
-            st = wrong(plant, "missing: run %lld of %s", (long long)wanted.items[i].run,
-                       known->name);
-    }
-    for (size_t i = 0; i < found.count && st == PS_OK; i++) {
-        if (!has_run(&wanted, found.items[i].run))
-            st =
-                wrong(plant, "garbage: run %lld of %s", (long long)found.items[i].run, known->name);
-    }
-    ps_run_list_deinit(&wanted);
-    ps_run_list_deinit(&found);
-    return st == PS_OK || plant->why[0] ? st : told(plant, "runs", st);
-}
-
-static void note_damage(void *arg, const struct ps_run_damage *damage)
-{
-    struct plant *plant = arg;
-    (void)wrong(plant, "damaged: block %lld: %.200s", (long long)damage->block, damage->text);
-}
-
-static enum ps_status check_file(struct plant *plant, const struct ps_manifest_file *known)
-{
-    struct ps_run_file *file;
-    struct ps_text why = { "" };
-    struct ps_run_verified verified;
-    enum ps_status st = ps_store_borrow(plant->store, known->name, false, &file, &why);
-    if (st != PS_OK)
-        return wrong(plant, "file %s: %s %.150s", known->name, ps_status_text(st), why.data);
-    st = ps_run_file_verify(file, true, note_damage, plant, &verified);
-    if (st == PS_OK)
-        st = compare_runs(plant, known, file);
-    ps_store_return(plant->store, file);
-    return st == PS_OK || plant->why[0] ? st : told(plant, known->name, st);
-}
-
-struct listing {
-    struct plant *plant;
-    const struct ps_manifest_file_list *files;
-};
-
-static enum ps_status check_name(void *arg, const char *name)
-{
-    struct listing *listing = arg;
-    for (size_t i = 0; i < listing->files->count; i++) {
-        if (strcmp(listing->files->items[i].name, name) == 0)
-            return PS_OK;
-    }
-    return wrong(listing->plant, "garbage: file %s", name);
-}
-
-enum ps_status plant_inspect(struct plant *plant)
-{
-    plant->why[0] = '\0';
-    if (ps_store_damaged(plant->store, NULL) > 0)
-        return wrong(plant, "set aside: a file was taken for damaged");
-    struct ps_manifest_file_list files = { 0 };
-    enum ps_status st = check_database(plant);
-    if (st == PS_OK)
-        st = told(plant, "manifest", ps_manifest_files(plant->db, &files));
-    struct listing listing = { plant, &files };
-    if (st == PS_OK)
-        st = ps_store_list(plant->store, check_name, &listing);
-    for (size_t i = 0; i < files.count && st == PS_OK; i++)
-        st = check_file(plant, &files.items[i]);
-    ps_manifest_file_list_deinit(&files);
-    return st == PS_OK || plant->why[0] ? st : told(plant, "inspect", st);
 }

@@ -3,13 +3,15 @@
  * is half there. What is promised stands in trial.h, the faults in support/cut_disk.h.
  *
  *     powercut select POINTS            that many trials, spread over seeds, kinds and operations
- *     powercut sweep KIND SEED [PART OF]   every operation of a seed (or each OF-th, from PART on)
+ *     powercut sweep KIND SEED [PART OF]   every operation of a seed (or each OF-th, from PART on);
+ *                                       of allocations some
  *     powercut one KIND SEED AT         one trial, told about
  *     powercut lie POINTS               select with a disk whose syncs lie: must find losses
  *
- * KIND: power, kill, ioerr, full, nomem. The exit status is 1 if a promise was broken, and each
- * such trial is told in a line that can be repeated with `one`. "sweep" beside this file runs all
- * of it on all processors. */
+ * KIND: power, kill, ioerr, read, full, nomem, malloc. The exit status is 1 if a promise was
+ * broken, and each such trial is told in a line that can be repeated with `one`. "sweep" beside
+ * this file runs all of it on all processors. */
+#include <execinfo.h>
 #include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,20 +29,41 @@ enum {
     SEEDS = 4,         /* of a selection */
     HANG_S = 120,      /* longest trial, also under a sanitizer */
     TOLD_EACH = 500,   /* trials between two lines of progress */
-    NOMEM_STRIDE = 13, /* there are very many allocations */
+    NOMEM_STRIDE = 61, /* there are very many allocations */
+    MALLOC_STRIDE = 7, /* and many of these */
     PROBLEMS_MAX = 20,
 };
 
-static const char *const fault_names[CUT_FAULTS] = { "none",  "power", "kill",
-                                                     "ioerr", "full",  "nomem" };
+static const char *const fault_names[CUT_FAULTS] = { "none", "power", "kill",  "ioerr",
+                                                     "read", "full",  "nomem", "malloc" };
 
 static char folder[64], telemetry[96];
 
 /* What a trial that hangs or dies leaves behind: written from a signal handler. */
 static char present[128];
 
+/* What was going on when a fault struck. */
+enum work {
+    WORK_START,
+    WORK_COMMIT,
+    WORK_SEAL,
+    WORK_TRIM,
+    WORK_MERGE,
+    WORK_RETENTION,
+    WORK_CHECKPOINT,
+    WORK_QUESTION,
+    WORK_NONE, /* it was not reached: the life took another way before */
+    WORKS,
+};
+
+static const struct {
+    const char *name, *steps;
+} works[WORKS] = { { "start", "x" },      { "commit", "wbpad" }, { "seal", "s" },
+                   { "trim", "t" },       { "merge", "mf" },     { "retention", "rh" },
+                   { "checkpoint", "c" }, { "question", "qk" },  { "unreached", "" } };
+
 struct tally {
-    size_t trials, problems;
+    size_t trials, problems, by_work[WORKS];
 };
 
 static void tell_present(int number)
@@ -66,7 +89,8 @@ static void remove_folder(void)
 
 static void set_up(void)
 {
-    snprintf(folder, sizeof folder, "/tmp/ps-powercut-XXXXXX");
+    bool has_memory = access("/dev/shm", W_OK) == 0; /* real files are made and synced, too */
+    snprintf(folder, sizeof folder, "%s/ps-powercut-XXXXXX", has_memory ? "/dev/shm" : "/tmp");
     PS_ASSERT(mkdtemp(folder));
     snprintf(telemetry, sizeof telemetry, "%s/telemetry", folder);
     PS_ASSERT(mkdir(telemetry, 0700) == 0);
@@ -97,20 +121,38 @@ static void make_base(struct trial_base *base, uint64_t seed)
     exit(1);
 }
 
-/* How long a passing fault lasts, whether the disk dies soon after it, and whether the power is cut
- * a second time, follow from where it is. */
+/* How long a passing fault lasts, whether the disk dies soon after it, whether the power is cut a
+ * second time and what else is done with the data follow from where it is. */
 static struct trial trial_at(enum cut_fault fault, uint64_t seed, uint64_t at)
 {
     struct trial trial = { .plan = { .fault = fault, .at = at, .seed = seed * 7919 + at } };
     struct cut_plan *plan = &trial.plan;
     plan->span = fault == CUT_FULL ? 1 + at % 40 : fault == CUT_IOERR ? 1 + at % 3 : 1;
+    if (fault == CUT_READ)
+        plan->span = at % 3 == 0 ? CUT_LASTING : at % 3;
+    if (fault == CUT_MALLOC)
+        plan->span = at % 5 == 0 ? 1 + at % 7 : 1;
     if ((fault == CUT_FULL || fault == CUT_IOERR) && at % 2 == 0) {
         plan->dies_at = at + plan->span + at / 2 % 30;
         plan->dies_by = at / 2 % 2 == 0 ? CUT_KILL : CUT_POWER;
     }
+    if (at % 7 == 3)
+        trial.aftermath = at / 7 % 2 ? AFTERMATH_BACKUP : AFTERMATH_REBUILD;
     if (at % 4 == 0)
         trial.second_at = 1 + at / 4 % 120;
     return trial;
+}
+
+static enum work work_of(const struct trial_result *result)
+{
+    if (!result->struck)
+        return WORK_NONE;
+    if (strcmp(result->step, "start") == 0)
+        return WORK_START;
+    enum work work = WORK_START;
+    while (work < WORK_NONE && !strchr(works[work].steps, result->step[0]))
+        work++;
+    return work;
 }
 
 static void run_trial(const struct trial_base *base, const struct trial *trial,
@@ -123,6 +165,7 @@ static void run_trial(const struct trial_base *base, const struct trial *trial,
     trial_run(base, trial, result);
     alarm(0);
     tally->trials++;
+    tally->by_work[work_of(result)]++;
     if (!result->problem[0])
         return;
     tally->problems++;
@@ -147,7 +190,10 @@ static uint64_t count_operations(const struct trial_base *base, enum cut_fault f
 
 static int report(const struct tally *tally)
 {
-    printf("%zu trials, %zu problems\n", tally->trials, tally->problems);
+    printf("struck in:");
+    for (enum work work = WORK_START; work < WORKS; work++)
+        printf(" %s=%zu", works[work].name, tally->by_work[work]);
+    printf("\n%zu trials, %zu problems\n", tally->trials, tally->problems);
     return tally->problems ? 1 : 0;
 }
 
@@ -178,8 +224,9 @@ static int run_sweep(enum cut_fault fault, uint64_t seed, uint64_t part, uint64_
     struct trial_base base;
     make_base(&base, seed);
     uint64_t count = count_operations(&base, fault);
-    uint64_t stride = parts * (fault == CUT_NOMEM ? NOMEM_STRIDE : 1);
-    for (uint64_t at = 1 + part; at <= count; at += stride) {
+    printf("%llu operations\n", (unsigned long long)count);
+    uint64_t each = fault == CUT_NOMEM ? NOMEM_STRIDE : fault == CUT_MALLOC ? MALLOC_STRIDE : 1;
+    for (uint64_t at = 1 + part * each; at <= count; at += parts * each) {
         struct trial_result result;
         struct trial trial = trial_at(fault, seed, at);
         run_trial(&base, &trial, &result, &tally);
@@ -203,6 +250,8 @@ static int run_one(enum cut_fault fault, uint64_t seed, uint64_t at)
     run_trial(&base, &trial, &result, &tally);
     printf("struck %d in step %s: %s; %zu messages were acknowledged\n", result.struck, result.step,
            result.in, result.acknowledged);
+    fflush(stdout);
+    backtrace_symbols_fd(result.refused_at, result.refused_count, STDOUT_FILENO);
     trial_base_deinit(&base);
     return report(&tally);
 }

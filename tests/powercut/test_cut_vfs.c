@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <sqlite3.h>
@@ -157,6 +158,29 @@ static void the_planned_operation_fails_and_the_next_ones_as_planned(void **stat
     assert_true(cut_disk_struck(disk));
     assert_string_equal(cut_disk_struck_in(disk), "write /data/a.db");
     assert_int_equal(cut_disk_count(disk), 5);
+    cut_file_close(disk, file);
+    cut_disk_destroy(disk);
+}
+
+static void reads_fail_as_planned_and_nothing_else_does(void **state)
+{
+    (void)state;
+    struct cut_disk *disk = cut_disk_create();
+    struct cut_file *file = open_file(disk, path);
+    char byte;
+    size_t got;
+    fill(disk, file, 'A', 512, 0);
+    cut_disk_arm(disk, &(struct cut_plan){ .fault = CUT_READ, .at = 2, .span = CUT_LASTING });
+    assert_true(cut_file_read(disk, file, &byte, 1, 0, &got));
+    for (int i = 0; i < 100; i++) {
+        assert_false(cut_file_read(disk, file, &byte, 1, 0, &got));
+        assert_int_equal(cut_disk_errno(), EIO);
+        fill(disk, file, 'B', 512, 0);
+        assert_true(cut_file_sync(disk, file, true));
+    }
+    cut_disk_arm(disk, &(struct cut_plan){ 0 });
+    assert_true(cut_file_read(disk, file, &byte, 1, 0, &got));
+    assert_int_equal(byte, 'B');
     cut_file_close(disk, file);
     cut_disk_destroy(disk);
 }
@@ -316,7 +340,7 @@ static void syncs_that_lie_lose_rows(void **state)
 static void a_failed_write_sync_or_allocation_loses_nothing(void **state)
 {
     (void)state;
-    static const enum cut_fault faults[] = { CUT_IOERR, CUT_FULL, CUT_NOMEM };
+    static const enum cut_fault faults[] = { CUT_IOERR, CUT_READ, CUT_FULL, CUT_NOMEM };
     for (size_t f = 0; f < sizeof faults / sizeof *faults; f++) {
         bool struck = true;
         for (uint64_t at = 1; struck; at += faults[f] == CUT_NOMEM ? 29 : 1) {
@@ -346,6 +370,32 @@ static int install(void **state)
     return 0;
 }
 
+static void what_is_on_the_disk_can_be_had_as_real_files(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/ps-cut-export-XXXXXX", copy[64];
+    struct cut_disk *disk = cut_disk_create();
+    assert_non_null(mkdtemp(folder));
+    cut_vfs_use(disk, 1);
+    assert_int_equal(insert_rows(5), 5);
+    cut_vfs_export(disk, "/data", folder);
+    cut_vfs_use(NULL, 0);
+    cut_disk_destroy(disk);
+    snprintf(copy, sizeof copy, "%s/a.db", folder);
+    cut_vfs_make_default(false);
+    sqlite3 *db;
+    sqlite3_stmt *stmt;
+    assert_int_equal(sqlite3_open(copy, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT count(*) FROM t", -1, &stmt, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    assert_int_equal(sqlite3_column_int(stmt, 0), 5);
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+    cut_vfs_make_default(true);
+    assert_int_equal(remove(copy), 0);
+    assert_int_equal(remove(folder), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -354,11 +404,13 @@ int main(void)
         cmocka_unit_test(a_kill_leaves_what_was_written),
         cmocka_unit_test(names_may_come_back_or_be_missing_until_their_folder_is_synced),
         cmocka_unit_test(the_planned_operation_fails_and_the_next_ones_as_planned),
+        cmocka_unit_test(reads_fail_as_planned_and_nothing_else_does),
         cmocka_unit_test(a_passing_fault_may_be_the_beginning_of_the_end),
         cmocka_unit_test(a_sync_after_a_failed_one_does_not_help),
         cmocka_unit_test(no_committed_row_is_lost_wherever_the_power_is_cut),
         cmocka_unit_test(syncs_that_lie_lose_rows),
         cmocka_unit_test(a_failed_write_sync_or_allocation_loses_nothing),
+        cmocka_unit_test(what_is_on_the_disk_can_be_had_as_real_files),
     };
     return cmocka_run_group_tests(tests, install, NULL);
 }

@@ -41,14 +41,16 @@ struct cut_disk {
     uint64_t count;
     bool struck, dead;
     _Atomic bool refuses_memory; /* asked without the lock: there are very many allocations */
+    _Atomic bool refuses_malloc; /* the same */
     uint64_t random;
     char struck_in[NAME_MAX_BYTES + 32];
 };
 
 static _Thread_local int last_errno;
+static _Thread_local unsigned inside;
 
-static const char *const op_names[] = { "create", "write", "sync", "truncate",  "delete",
-                                        "open",   "read",  "shm",  "allocation" };
+static const char *const op_names[] = { "create", "write", "sync", "truncate",   "delete",
+                                        "open",   "read",  "shm",  "allocation", "malloc" };
 
 /* Which operations each kind can hit. */
 static const unsigned hits[CUT_FAULTS] = {
@@ -58,8 +60,10 @@ static const unsigned hits[CUT_FAULTS] = {
                  1 << CUT_OP_DELETE,
     [CUT_IOERR] = 1 << CUT_OP_CREATE | 1 << CUT_OP_WRITE | 1 << CUT_OP_SYNC | 1 << CUT_OP_TRUNCATE |
                   1 << CUT_OP_DELETE | 1 << CUT_OP_OPEN | 1 << CUT_OP_SHM,
+    [CUT_READ] = 1 << CUT_OP_READ,
     [CUT_FULL] = 1 << CUT_OP_CREATE | 1 << CUT_OP_WRITE | 1 << CUT_OP_SYNC,
     [CUT_NOMEM] = 1 << CUT_OP_ALLOC,
+    [CUT_MALLOC] = 1 << CUT_OP_MALLOC,
 };
 
 static void *must(void *memory)
@@ -86,11 +90,18 @@ static uint64_t draw_below(uint64_t *state, uint64_t bound)
 void cut_disk_lock(struct cut_disk *disk)
 {
     PS_ASSERT(pthread_mutex_lock(&disk->lock) == 0);
+    inside++;
 }
 
 void cut_disk_unlock(struct cut_disk *disk)
 {
+    inside--;
     PS_ASSERT(pthread_mutex_unlock(&disk->lock) == 0);
+}
+
+bool cut_disk_is_inside(void)
+{
+    return inside > 0;
 }
 
 int cut_disk_errno(void)
@@ -113,8 +124,10 @@ const char *cut_file_path(const struct cut_file *file)
 
 struct cut_disk *cut_disk_create(void)
 {
+    inside++;
     struct cut_disk *disk = must(calloc(1, sizeof *disk));
     pthread_mutex_init(&disk->lock, NULL);
+    inside--;
     return disk;
 }
 
@@ -199,6 +212,7 @@ void cut_disk_destroy(struct cut_disk *disk)
     if (!disk)
         return;
     PS_ASSERT(cut_disk_open_count(disk) == 0);
+    inside++;
     for (struct name *name = disk->names; name; name = name->next) {
         point(&name->now, NULL);
         point(&name->kept, NULL);
@@ -207,6 +221,7 @@ void cut_disk_destroy(struct cut_disk *disk)
     free_files_without_name(disk);
     pthread_mutex_destroy(&disk->lock);
     free(disk);
+    inside--;
 }
 
 static size_t folder_len(const char *path)
@@ -260,7 +275,7 @@ static struct outcome ask(struct cut_disk *disk, enum cut_op op, const char *wha
     bool is_hit = is_planned(disk, op);
     if (disk->plan.dies_at && disk->count >= disk->plan.dies_at) {
         disk->plan.fault = disk->plan.dies_by;
-        disk->refuses_memory = false;
+        disk->refuses_memory = disk->refuses_malloc = false;
         disk->dead = is_hit = true;
     }
     if (disk->plan.tells && (hits[CUT_IOERR] & 1u << op || is_hit))
@@ -271,7 +286,9 @@ static struct outcome ask(struct cut_disk *disk, enum cut_op op, const char *wha
         note_strike(disk, op, what);
     enum cut_fault fault = disk->plan.fault;
     disk->dead = fault == CUT_POWER || fault == CUT_KILL;
-    last_errno = fault == CUT_FULL ? ENOSPC : fault == CUT_NOMEM ? ENOMEM : EIO;
+    last_errno = fault == CUT_FULL                           ? ENOSPC
+                 : fault == CUT_NOMEM || fault == CUT_MALLOC ? ENOMEM
+                                                             : EIO;
     unsigned part = (unsigned)draw_below(&disk->random, 3);
     return (struct outcome){ .fails = true,
                              .part = part == 0   ? 0
@@ -287,6 +304,7 @@ void cut_disk_arm(struct cut_disk *disk, const struct cut_plan *plan)
     disk->struck = false;
     disk->random = plan->seed;
     disk->refuses_memory = plan->fault == CUT_NOMEM;
+    disk->refuses_malloc = plan->fault == CUT_MALLOC;
     disk->struck_in[0] = '\0';
     cut_disk_unlock(disk);
 }
@@ -324,14 +342,15 @@ void cut_disk_strike(struct cut_disk *disk, enum cut_fault fault)
 {
     cut_disk_lock(disk);
     disk->plan.fault = fault;
-    disk->refuses_memory = false;
+    disk->refuses_memory = disk->refuses_malloc = false;
     disk->dead = true;
     cut_disk_unlock(disk);
 }
 
 bool cut_disk_passes(struct cut_disk *disk, enum cut_op op, const char *what)
 {
-    if (op == CUT_OP_ALLOC && !disk->refuses_memory)
+    if ((op == CUT_OP_ALLOC && !disk->refuses_memory) ||
+        (op == CUT_OP_MALLOC && !disk->refuses_malloc))
         return true;
     cut_disk_lock(disk);
     bool passes = !ask(disk, op, what).fails;
@@ -662,7 +681,7 @@ void cut_disk_survive(struct cut_disk *disk, uint64_t seed)
     free_files_without_name(disk);
     disk->plan = (struct cut_plan){ 0 };
     disk->count = 0;
-    disk->dead = disk->struck = disk->refuses_memory = false;
+    disk->dead = disk->struck = disk->refuses_memory = disk->refuses_malloc = false;
     cut_disk_unlock(disk);
 }
 

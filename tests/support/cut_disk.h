@@ -16,10 +16,13 @@
  *                 failed leaves its sectors clean and each of them written or not, as Linux does
  *     CUT_FULL    `span` operations that need space fail half done. Syncs are among them, for some
  *                 file systems look for the space only then; their sectors stay to be written
+ *     CUT_READ    `span` reads fail, and nothing else
  *     CUT_NOMEM   `span` allocations of SQLite fail
+ *     CUT_MALLOC  `span` allocations of the program itself fail (cut_memory.h)
  *
  * Operations that count are those the kind can hit: for CUT_POWER and CUT_KILL what changes the
- * disk, for CUT_IOERR opening and shared memory as well. They count from 1.
+ * disk, for CUT_IOERR opening and shared memory as well. They count from 1. A span of CUT_LASTING
+ * ends when the disk gets another plan.
  *
  * Pure: no SQLite in here; cut_vfs puts it under SQLite. Thread: any; one lock. */
 #ifndef PS_TESTS_CUT_DISK_H
@@ -29,7 +32,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum cut_fault { CUT_NONE, CUT_POWER, CUT_KILL, CUT_IOERR, CUT_FULL, CUT_NOMEM, CUT_FAULTS };
+enum cut_fault {
+    CUT_NONE,
+    CUT_POWER,
+    CUT_KILL,
+    CUT_IOERR,
+    CUT_READ,
+    CUT_FULL,
+    CUT_NOMEM,
+    CUT_MALLOC,
+    CUT_FAULTS
+};
 
 enum cut_op {
     CUT_OP_CREATE,
@@ -41,7 +54,10 @@ enum cut_op {
     CUT_OP_READ,
     CUT_OP_SHM,
     CUT_OP_ALLOC,
+    CUT_OP_MALLOC,
 };
+
+#define CUT_LASTING UINT64_MAX
 
 struct cut_plan {
     enum cut_fault fault;
@@ -75,6 +91,8 @@ bool cut_disk_is_dead(struct cut_disk *disk);
 const char *cut_disk_struck_in(struct cut_disk *disk);
 /** Cut the power (or kill) now, between two operations. */
 void cut_disk_strike(struct cut_disk *disk, enum cut_fault fault);
+/** Is the calling thread at work in here? What it allocates is the disk's, not the program's. */
+bool cut_disk_is_inside(void);
 /** Files that are open. */
 size_t cut_disk_open_count(struct cut_disk *disk);
 

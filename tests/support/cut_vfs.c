@@ -493,29 +493,80 @@ static void *failing_realloc(void *memory, int size)
     return installed.malloc.xRealloc(memory, size);
 }
 
+static sqlite3_vfs cut_vfs = {
+    .iVersion = 2,
+    .szOsFile = sizeof(struct handle),
+    .mxPathname = PATH_BYTES_MAX,
+    .zName = "cut",
+    .xOpen = vfs_open,
+    .xDelete = vfs_delete,
+    .xAccess = vfs_access,
+    .xFullPathname = vfs_full_path,
+    .xRandomness = vfs_randomness,
+    .xSleep = vfs_sleep,
+    .xCurrentTime = vfs_time,
+    .xCurrentTimeInt64 = vfs_time_ms,
+    .xGetLastError = vfs_last_error,
+};
+
 void cut_vfs_install(void)
 {
-    static sqlite3_vfs vfs = {
-        .iVersion = 2,
-        .szOsFile = sizeof(struct handle),
-        .mxPathname = PATH_BYTES_MAX,
-        .zName = "cut",
-        .xOpen = vfs_open,
-        .xDelete = vfs_delete,
-        .xAccess = vfs_access,
-        .xFullPathname = vfs_full_path,
-        .xRandomness = vfs_randomness,
-        .xSleep = vfs_sleep,
-        .xCurrentTime = vfs_time,
-        .xCurrentTimeInt64 = vfs_time_ms,
-        .xGetLastError = vfs_last_error,
-    };
     PS_ASSERT(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &installed.malloc) == SQLITE_OK);
     sqlite3_mem_methods methods = installed.malloc;
     methods.xMalloc = failing_malloc;
     methods.xRealloc = failing_realloc;
     PS_ASSERT(sqlite3_config(SQLITE_CONFIG_MALLOC, &methods) == SQLITE_OK);
-    PS_ASSERT(sqlite3_vfs_register(&vfs, 1) == SQLITE_OK);
+    cut_vfs_make_default(true);
+}
+
+void cut_vfs_make_default(bool is_default)
+{
+    sqlite3_vfs *vfs = is_default ? &cut_vfs : sqlite3_vfs_find("unix");
+    PS_ASSERT(vfs && sqlite3_vfs_register(vfs, 1) == SQLITE_OK);
+}
+
+/* ---- real files -------------------------------------------------------------------------------
+ */
+
+struct export
+{
+    struct cut_disk *disk;
+    const char *from, *to;
+};
+
+static void write_out(int fd, struct cut_disk *disk, struct cut_file *file, size_t size)
+{
+    char bytes[65536];
+    for (size_t at = 0; at < size;) {
+        size_t got;
+        PS_ASSERT(cut_file_read(disk, file, bytes, sizeof bytes, at, &got) && got);
+        PS_ASSERT(write(fd, bytes, got) == (ssize_t)got);
+        at += got;
+    }
+}
+
+static void export_file(void *arg, const char *path, size_t size)
+{
+    const struct export *export = arg;
+    size_t len = strlen(export->from);
+    char to[2 * PATH_BYTES_MAX];
+    struct cut_file *file;
+    bool created;
+    if (strncmp(path, export->from, len) != 0)
+        return;
+    snprintf(to, sizeof to, "%s%s", export->to, path + len);
+    int fd = open(to, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+    PS_ASSERT(fd >= 0);
+    PS_ASSERT(cut_file_open(export->disk, path, CUT_OPEN_EXISTING, &file, &created));
+    write_out(fd, export->disk, file, size);
+    cut_file_close(export->disk, file);
+    close(fd);
+}
+
+void cut_vfs_export(struct cut_disk *disk, const char *from, const char *to)
+{
+    struct export export = { disk, from, to };
+    cut_disk_list(disk, export_file, &export);
 }
 
 void cut_vfs_use(struct cut_disk *disk, uint64_t seed)

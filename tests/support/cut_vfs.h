@@ -21,6 +21,11 @@ void cut_vfs_install(void);
 /** The disk of all files opened from now on; no file may be open. `seed`: of SQLite's random
  *  numbers. */
 void cut_vfs_use(struct cut_disk *disk, uint64_t seed);
+/** Make real files of all there is on the disk, in `to`, which exists with its folders, instead of
+ * in `from`. Nothing may be open. */
+void cut_vfs_export(struct cut_disk *disk, const char *from, const char *to);
+/** Which file system SQLite takes for files opened from now on: this one, or the real one. */
+void cut_vfs_make_default(bool is_default);
 /** A folder that exists, without a slash at its end; borrowed. Brought up to date by each use. */
 void cut_vfs_mirror(const char *folder);
 

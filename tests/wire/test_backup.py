@@ -254,6 +254,52 @@ class Operator(unittest.TestCase):
         self.assertIn(FILES[week], ready.body.decode())
         self.assertIn(FILES[week], self.server.log())
 
+    def assert_partly_damaged(self, week):
+        """Log, metric and readyz say which file damage was met in; it is still used."""
+        wait.until_equal(
+            lambda: self.server.rest.metrics()['telemetry_files{state="partly_damaged"}'], 1,
+            "metric")
+        self.assertGreaterEqual(self.server.rest.metrics()["telemetry_damage_met_total"], 1)
+        self.assertEqual(0, self.server.rest.metrics()['telemetry_files{state="damaged"}'])
+        ready = self.server.rest.get("/readyz", token="")
+        self.assertEqual(200, ready.status)
+        self.assertEqual({"ready": True, "damagedFiles": [f"{FILES[week]}.db"], "damagedCount": 1},
+                         ready.json())
+        self.assertRegex(self.server.log(), f"event=damage_met file={FILES[week]} ")
+
+    def assert_undamaged(self):
+        metrics = self.server.rest.metrics()
+        self.assertEqual(0, metrics['telemetry_files{state="damaged"}'])
+        self.assertEqual(0, metrics['telemetry_files{state="partly_damaged"}'])
+        self.assertEqual({"ready": True}, self.server.rest.get("/readyz", token="").json())
+
+    def test_a_file_the_server_set_aside_is_saved_by_a_rebuild(self):
+        """It is found at start or by a query; new points of its week go to a new file."""
+        meta = []
+
+        def lose_meta(path):
+            with sqlite3.connect(path) as db:
+                meta.extend(db.execute("SELECT key, value FROM meta"))
+                db.execute("DELETE FROM meta")
+            db.close()
+        self.damage(1, lose_meta)
+        self.assert_named(1)
+        self.assert_serves_the_rest(1)
+        self.server.stop()
+        with sqlite3.connect(self.server.data / "telemetry" / f"{FILES[1]}.db.damaged") as db:
+            db.executemany("INSERT INTO meta VALUES(?, ?)", meta)
+        db.close()
+        call("fsck", "--data", self.server.data, status=1)
+        said = call("fsck", "--data", self.server.data, "--rebuild", status=1)
+        self.assertIn(f"{FILES[1]}.db: {POINTS} points of", said)
+        self.assertIn("clean", call("fsck", "--data", self.server.data))
+        self.server.start()
+        self.server.rest.login()
+        self.assertEqual(VALUES, self.values(1))
+        self.assertEqual(VALUES, self.values(1, key="fresh"))
+        self.assert_undamaged()
+        self.server.stop()
+
     def test_flipped_bytes_cost_their_file_and_nothing_else(self):
         def flip_all(path):
             for offset in range(100, path.stat().st_size, 500):
@@ -276,8 +322,9 @@ class Operator(unittest.TestCase):
                 db.execute("UPDATE block SET body = ? WHERE id = ?", (body, number))
             db.close()
         answer = self.damage(2, flip_block)
+        self.assertEqual(200, answer.status)
         self.assertLess(len(answer.json().get("n", [])), POINTS)
-        self.assertIn(FILES[2], self.server.log())
+        self.assert_partly_damaged(2)
         self.assertEqual(VALUES, self.values(2, key="other"))
         self.assert_serves_the_rest(2)
         self.server.stop()
@@ -289,8 +336,10 @@ class Operator(unittest.TestCase):
         said = call("fsck", "--data", self.server.data, "--rebuild", status=1)
         self.assertIn(f"{FILES[2]}.db set aside", said)
         self.assertRegex(said, f"{FILES[2]}.db: [0-9]+ points of [0-9]+ blocks kept")
+        self.assertIn("clean", call("fsck", "--data", self.server.data))
+        kept = self.server.data / "telemetry" / f"{FILES[2]}.db.before-rebuild"
+        self.assertTrue(kept.exists())
         self.server.start()
-        self.assert_named(2)
         self.server.rest.login()
         self.assertEqual(VALUES, self.values(2, key="other"))
         self.assertEqual(VALUES, self.values(2, key="fresh"))
@@ -298,6 +347,7 @@ class Operator(unittest.TestCase):
         self.server.restart()
         self.server.rest.login()
         self.assertEqual(VALUES, self.values(2, key="other"))
+        self.assert_undamaged()
         self.assertIn("copied", call("backup", "--data", self.server.data, "--to", self.target))
         self.server.stop()
 

@@ -102,7 +102,7 @@ class Parameters(HistoryCase):
                     self.assertLessEqual(extremes, {value for _, value in up})
 
     def test_what_cannot_be_meant_is_refused(self):
-        for query in ({"intervalType": "YEAR"}, {"timeZone": "Mars/Olympus"}, {"agg": "avg"},
+        for query in ({"points": 5}, {"intervalType": "YEAR"}, {"timeZone": "Mars/Olympus"}, {"agg": "avg"},
                       {"timeZone": "../../etc/passwd"}, {"downsample": "MINMAX"},
                       {"downsample": "X", "points": 5}, {"downsample": "LTTB", "points": 1},
                       {"downsample": "LTTB", "points": 9, "agg": "AVG", "interval": 1000},
@@ -411,7 +411,8 @@ class Questions(HistoryCase):
             self.assertEqual({"k": [[BASE_MS + 5000, "-1"]]}, session.recv()["data"])
 
     def test_bad_members_are_told(self):
-        for members in ({"intervalType": "YEAR"}, {"downsample": "X", "points": 9},
+        for members in ({"intervalType": "YEAR"}, {"downsample": "X", "points": 9}, {"points": 9},
+                        {"agg": "AVG", "interval": 1},
                         {"downsample": "LTTB"}, {"timeZoneId": 5},
                         {"agg": "AVG", "intervalType": "MONTH", "timeZoneId": "Mars/Olympus"}):
             with self.subTest(members):

@@ -76,6 +76,17 @@ static enum ps_status create_jwt_key(struct ps_db *db)
     return st;
 }
 
+static enum ps_status create_id(struct ps_db *db)
+{
+    char text[PS_UUID_TEXT_SIZE];
+    enum ps_status st = has_setting(db, PS_INSTALL_ID_SETTING);
+    if (st != PS_ENOTFOUND)
+        return st;
+    struct ps_uuid id = ps_uuid_random();
+    ps_uuid_format(&id, text);
+    return ps_setting_put(db, PS_INSTALL_ID_SETTING, text, strlen(text));
+}
+
 enum ps_status ps_install_jwt_key(struct ps_db *db, unsigned char out[PS_INSTALL_JWT_KEY_SIZE])
 {
     struct ps_buf text = { 0 };
@@ -157,6 +168,8 @@ static enum ps_status install_all(struct ps_db *db, bool demo,
     enum ps_status st = create_tenant_profile(db);
     if (st == PS_OK)
         st = create_jwt_key(db);
+    if (st == PS_OK)
+        st = create_id(db);
     if (st == PS_OK)
         st = install_sysadmin(db, demo, password);
     if (st == PS_OK && demo)

@@ -1,6 +1,7 @@
 /* install: what a new installation holds before anybody did anything.
  *
- * Always: a default tenant profile and the key that signs tokens. With demo data: the accounts,
+ * Always: a default tenant profile, the key that signs tokens, and an id by which a backup knows
+ * whose it is. With demo data: the accounts,
  * devices and chains published examples use. Without: one system administrator whose password is
  * generated and shown once. Running it again changes nothing. */
 #ifndef PS_CORE_ENTITY_INSTALL_H
@@ -12,6 +13,9 @@ enum {
     PS_INSTALL_PASSWORD_SIZE = 25, /* 24 characters and the terminator */
     PS_INSTALL_JWT_KEY_SIZE = 64,  /* 512 bit */
 };
+
+/* The setting (setting.h) that holds the id, as text. A restored copy has the same. */
+#define PS_INSTALL_ID_SETTING "installation.id"
 
 #define PS_INSTALL_SYSADMIN_EMAIL "sysadmin@thingsboard.org"
 

@@ -39,6 +39,15 @@ struct ps_ttl_entry {
     uint32_t ttl_s; /* 0 = for ever */
 };
 
+/* Device profiles, or tenants, that say something; by id. There are few. */
+struct ps_ttl_said {
+    struct ps_ttl_said_item {
+        struct ps_uuid id;
+        uint32_t ttl_s;
+    } * items; /* owned */
+    size_t count, cap;
+};
+
 /* The default of every series in the catalogue, for whoever walks all of them: 8 bytes a series.
  * Zeroed = empty. One thread at a time (it remembers where it looked last). */
 struct ps_ttl_table {
@@ -47,6 +56,12 @@ struct ps_ttl_table {
     size_t at;        /* where the last one was found */
     uint32_t least_s; /* smallest of them that is not 0; 0 = all are kept for ever */
     uint32_t most_s;  /* greatest of them; 0 = one of them (or none there are) is kept for ever */
+
+    /* what it was made of */
+    bool loaded;
+    int64_t data_version; /* SQLite's, of the handle that read it */
+    uint32_t config_default_s;
+    struct ps_ttl_said profiles, tenants;
 };
 
 /**
@@ -58,6 +73,17 @@ struct ps_ttl_table {
 PS_MUST_CHECK
 enum ps_status ps_ttl_table_load(struct ps_db *db, uint32_t config_default_s,
                                  struct ps_ttl_table *table);
+/**
+ * The same, but what cannot have changed since the last time is not read again. Nothing at all, if
+ * nobody has committed since; the catalogue only where it has grown, if no profile says anything
+ * and no series is gone. So an idle server reads nothing, and one that is busy with points counts.
+ *
+ * @param db  always the same handle, which changes nothing itself
+ * Returns: as above
+ */
+PS_MUST_CHECK
+enum ps_status ps_ttl_table_refresh(struct ps_db *db, uint32_t config_default_s,
+                                    struct ps_ttl_table *table);
 /** False: the series is not in the catalogue (its entity is gone), *ttl_s is untouched. Ascending
  *  questions are answered in constant time. */
 bool ps_ttl_table_find(struct ps_ttl_table *table, uint32_t series, uint32_t *ttl_s);

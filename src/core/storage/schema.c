@@ -116,8 +116,14 @@ static const char sealed_history[] =
     "CREATE TABLE telemetry_state(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
     "ALTER TABLE series ADD COLUMN latest_floor_ms INTEGER;";
 
+/* Latest values that are not the newest point that is left (telemetry/latest_pin.h). */
+static const char pinned_latest[] =
+    "CREATE TABLE latest_pin(series INTEGER PRIMARY KEY REFERENCES series(id) ON DELETE CASCADE,"
+    " ts_ms INTEGER NOT NULL, ttl_s INTEGER NOT NULL, point BLOB NOT NULL);";
+
 const struct ps_migration PS_SCHEMA[] = {
     { 1, first_schema },
     { 2, sealed_history },
+    { 3, pinned_latest },
 };
 const size_t PS_SCHEMA_COUNT = sizeof PS_SCHEMA / sizeof *PS_SCHEMA;

@@ -264,6 +264,8 @@ struct writer_call {
     struct ps_writer_item item;
     enum ps_status (*change)(struct ps_db *db, void *arg);
     void *arg;
+    const struct ps_db *db; /* once it ran */
+    struct ps_text *why;    /* NULL: nobody asks */
     sem_t finished;
     enum ps_status status;
 };
@@ -271,6 +273,7 @@ struct writer_call {
 static enum ps_status run_call(struct ps_writer_item *item, struct ps_db *db)
 {
     struct writer_call *call = (struct writer_call *)item;
+    call->db = db;
     return call->change(db, call->arg);
 }
 
@@ -278,16 +281,26 @@ static void finish_call(struct ps_writer_item *item, enum ps_status st)
 {
     struct writer_call *call = (struct writer_call *)item;
     call->status = st;
+    if (st != PS_OK && call->why && call->db)
+        ps_text_set(call->why, "pacificsoft.db: %s", ps_db_error(call->db));
     sem_post(&call->finished);
 }
 
 enum ps_status ps_writer_call(struct ps_writer *writer,
                               enum ps_status (*change)(struct ps_db *db, void *arg), void *arg)
 {
+    return ps_writer_call_why(writer, change, arg, NULL);
+}
+
+enum ps_status ps_writer_call_why(struct ps_writer *writer,
+                                  enum ps_status (*change)(struct ps_db *db, void *arg), void *arg,
+                                  struct ps_text *why)
+{
     struct writer_call call = {
         .item = { .run = run_call, .done = finish_call, .needs_savepoint = true },
         .change = change,
         .arg = arg,
+        .why = why,
     };
     sem_init(&call.finished, 0, 0);
     ps_writer_submit(writer, &call.item);

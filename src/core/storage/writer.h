@@ -19,6 +19,7 @@
 #include "core/port.h"
 #include "core/status.h"
 #include "core/storage/db.h"
+#include "core/text.h"
 
 struct ps_writer;
 
@@ -82,6 +83,11 @@ void ps_writer_submit(struct ps_writer *writer, struct ps_writer_item *item);
 PS_MUST_CHECK
 enum ps_status ps_writer_call(struct ps_writer *writer,
                               enum ps_status (*change)(struct ps_db *db, void *arg), void *arg);
+/** The same; `why` (may be NULL) gets the database's text on failure. */
+PS_MUST_CHECK
+enum ps_status ps_writer_call_why(struct ps_writer *writer,
+                                  enum ps_status (*change)(struct ps_db *db, void *arg), void *arg,
+                                  struct ps_text *why);
 
 /**
  * Make `tender` the one, or (NULL) nobody. The one before is not called any more on return.

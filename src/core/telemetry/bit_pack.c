@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "core/telemetry/wide_loop.h"
+
 static inline uint64_t load(const uint8_t *from)
 {
     uint64_t word;
@@ -14,7 +16,26 @@ static inline void store(uint8_t *at, uint64_t word)
     memcpy(at, &word, sizeof word);
 }
 
+/* What is not a whole byte yet is carried on in a word: up to 7 bits of it, so that values of up to
+ * 56 always fit behind. */
 static uint8_t *pack_wide(uint8_t *at, const uint64_t *values, size_t count, unsigned width)
+{
+    uint64_t word = 0;
+    unsigned fill = 0;
+    uint8_t *end = at + ps_bit_pack_bytes(count, width);
+    for (size_t i = 0; i < count; i++) {
+        word |= values[i] << fill;
+        fill += width;
+        store(at, word);
+        at += fill / 8;
+        word >>= fill & ~7u;
+        fill &= 7;
+    }
+    store(at, word);
+    return end;
+}
+
+static uint8_t *pack_widest(uint8_t *at, const uint64_t *values, size_t count, unsigned width)
 {
     uint64_t word = 0;
     unsigned fill = 0;
@@ -53,6 +74,7 @@ pack_narrow(uint8_t *at, const uint64_t *values, size_t count, const unsigned wi
     return end;
 }
 
+PS_WIDE_LOOP
 uint8_t *ps_bit_pack(uint8_t *at, const uint64_t *values, size_t count, unsigned width)
 {
 #define NARROW(width)                                                                              \
@@ -70,23 +92,28 @@ uint8_t *ps_bit_pack(uint8_t *at, const uint64_t *values, size_t count, unsigned
         NARROW(7);
         NARROW(8);
     default:
-        return pack_wide(at, values, count, width);
+        return width <= 56 ? pack_wide(at, values, count, width)
+                           : pack_widest(at, values, count, width);
     }
 #undef NARROW
 }
 
-/* Eight values of `width` bits are `width` whole bytes. Called with constants, so that the loops
- * unroll and every shift is an immediate one. */
+/* Four numbers that the wide form of a loop handles at once; the compiler does without if it must.
+ */
+typedef uint64_t four __attribute__((vector_size(32)));
+
+/* Eight values of `width` bits are `width` whole bytes, and one load surely holds four of up to 16.
+ * Called with constants, so that the loops unroll and shifts are known. */
 static inline __attribute__((always_inline)) void unpack_narrow(const uint8_t *from, size_t count,
                                                                 const unsigned width, uint64_t *out)
 {
+    const four shifts = { 0, width, 2 * width, 3 * width };
     const uint64_t mask = (1ull << width) - 1;
-    const unsigned each = width <= 8 ? 8 : 4; /* values that one load surely holds */
     for (size_t i = 0; i < count; i += PS_BIT_PACK_GROUP, from += width) {
-        for (unsigned part = 0; part < PS_BIT_PACK_GROUP; part += each) {
+        for (unsigned part = 0; part < PS_BIT_PACK_GROUP; part += 4) {
             uint64_t word = load(from + part * width / 8) >> (part * width & 7);
-            for (unsigned k = 0; k < each; k++)
-                out[i + part + k] = word >> (k * width) & mask;
+            four values = ((four){ word, word, word, word } >> shifts) & mask;
+            memcpy(out + i + part, &values, sizeof values);
         }
     }
 }
@@ -108,6 +135,7 @@ static void unpack_widest(const uint8_t *from, size_t count, unsigned width, uin
     }
 }
 
+PS_WIDE_LOOP
 void ps_bit_unpack(const uint8_t *from, size_t count, unsigned width, uint64_t *out)
 {
 #define NARROW(width)                                                                              \

@@ -7,6 +7,7 @@
 #include "core/telemetry/block_format.h"
 #include "core/telemetry/block_summary.h"
 #include "core/telemetry/chunk_columns.h"
+#include "core/telemetry/chunk_few.h"
 
 void ps_block_reader_deinit(struct ps_block_reader *reader)
 {
@@ -40,8 +41,9 @@ static enum ps_status reserve_entries(struct ps_block_reader *reader, size_t cou
 /* The directory in `in`; the columns begin behind it and fill the block exactly. */
 static bool take_entries(struct ps_block_reader *reader, struct ps_byte_cursor *in, size_t count)
 {
-    struct ps_block_progress progress = { 0 };
+    struct ps_block_progress progress;
     uint64_t columns = (uint64_t)(in->end - reader->bytes);
+    ps_block_progress_begin(&progress);
     for (size_t i = 0; i < count; i++) {
         struct ps_block_entry *entry = &reader->entries[i];
         if (!ps_block_entry_take(in, reader->bytes, &progress, entry) ||
@@ -83,6 +85,13 @@ size_t ps_block_count(const struct ps_block_reader *reader)
     return reader->count;
 }
 
+static struct ps_byte_cursor extras_of(const struct ps_block_reader *reader,
+                                       const struct ps_block_entry *entry)
+{
+    return (struct ps_byte_cursor){ .at = reader->bytes + entry->extras,
+                                    .end = reader->bytes + reader->len };
+}
+
 void ps_block_info(const struct ps_block_reader *reader, size_t i, struct ps_chunk_info *out)
 {
     PS_ASSERT(i < reader->count);
@@ -92,15 +101,17 @@ void ps_block_info(const struct ps_block_reader *reader, size_t i, struct ps_chu
         .count = entry->count,
         .first_ms = entry->first_ms,
         .last_ms = entry->last_ms,
-        .min_ttl_s = entry->ttl.min_s,
-        .max_ttl_s = entry->ttl.max_s,
-        .has_default_ttl = entry->ttl.has_default,
+        .has_default_ttl = true,
     };
-    if (!entry->has_summary)
+    if (!(entry->flags & (PS_ENTRY_TTL | PS_ENTRY_SUMMARY)))
         return;
-    struct ps_byte_cursor in = { .at = reader->bytes + entry->summary,
-                                 .end = reader->bytes + reader->len };
-    out->has_summary = ps_block_summary_take(&in, entry->count, &out->summary);
+    struct ps_byte_cursor extras = extras_of(reader, entry);
+    struct ps_ttl_span ttl = ps_block_entry_ttl(entry, &extras);
+    out->min_ttl_s = ttl.min_s;
+    out->max_ttl_s = ttl.max_s;
+    out->has_default_ttl = ttl.has_default;
+    out->has_summary = entry->flags & PS_ENTRY_SUMMARY &&
+                       ps_block_summary_take(&extras, entry->count, &out->summary);
 }
 
 uint32_t ps_block_series(const struct ps_block_reader *reader, size_t i)
@@ -146,12 +157,28 @@ static enum ps_status load_times(struct ps_block_reader *reader, size_t i)
     return PS_OK;
 }
 
+/* One or two points without times to live, whose times are all in the directory. False: the
+ * general way is due. */
+static bool decode_pair(const struct ps_block_reader *reader, const struct ps_block_entry *entry,
+                        struct ps_chunk_points *out)
+{
+    struct ps_byte_cursor in = columns_of(reader, entry);
+    const int64_t times[] = { entry->first_ms, entry->last_ms };
+    if (entry->count > 2 || entry->flags & PS_ENTRY_TTL ||
+        !ps_few_values_take(&in, times, entry->count, out->points) || in.at != in.end)
+        return false;
+    out->count = entry->count;
+    return true;
+}
+
 enum ps_status ps_block_decode(struct ps_block_reader *reader, size_t i,
                                struct ps_chunk_points *out)
 {
     PS_ASSERT(i < reader->count);
     const struct ps_block_entry *entry = &reader->entries[i];
     enum ps_status st = ps_chunk_points_prepare(out, entry->count);
+    if (st == PS_OK && decode_pair(reader, entry, out))
+        return PS_OK;
     if (st == PS_OK)
         st = load_times(reader, entry->times_entry);
     if (st != PS_OK)
@@ -159,5 +186,7 @@ enum ps_status ps_block_decode(struct ps_block_reader *reader, size_t i,
     struct ps_byte_cursor in = columns_of(reader, entry);
     if (entry->times_entry == i)
         in.at += reader->times_bytes;
-    return ps_chunk_take_rest(&in, reader->times, &entry->ttl, entry->count, out);
+    struct ps_byte_cursor extras = extras_of(reader, entry);
+    struct ps_ttl_span ttl = ps_block_entry_ttl(entry, &extras);
+    return ps_chunk_take_rest(&in, reader->times, &ttl, entry->count, out);
 }

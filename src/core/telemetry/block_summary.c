@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "core/telemetry/wide_loop.h"
+
 enum {
     FORM_LONGS = 0,
     FORM_DECIMALS = 1, /* + places */
@@ -22,16 +24,27 @@ static bool is_exact(const struct totals *totals)
            totals->sum <= exact_max;
 }
 
-static bool sum_up(const int64_t *numbers, size_t count, struct totals *out)
+PS_WIDE_LOOP
+static struct totals totals_of(const int64_t *numbers, size_t count)
 {
     int64_t min = numbers[0], max = min;
-    for (size_t i = 1; i < count; i++) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; i++) {
         min = numbers[i] < min ? numbers[i] : min;
         max = numbers[i] > max ? numbers[i] : max;
+        sum += (uint64_t)numbers[i];
     }
-    *out = (struct totals){ .min = min, .max = max };
-    if (!is_exact(out))
-        return false;
+    return (struct totals){ min, max, (int64_t)sum };
+}
+
+/* Sums of so many numbers that are exact as doubles may overflow, those of smaller ones not. */
+static bool sum_up(const int64_t *numbers, size_t count, struct totals *out)
+{
+    const int64_t small = INT64_MAX / PS_CHUNK_POINTS_MAX;
+    *out = totals_of(numbers, count);
+    if (out->min >= -small && out->max <= small)
+        return is_exact(out);
+    out->sum = 0;
     for (size_t i = 0; i < count; i++) {
         if (__builtin_add_overflow(out->sum, numbers[i], &out->sum))
             return false;

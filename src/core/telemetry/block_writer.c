@@ -11,9 +11,11 @@
 struct ps_block_writer_state {
     struct ps_block_progress progress;
     struct ps_buf summary;
-    /* Times of progress.owner[i], in times[newest + i modulo their number]. */
-    size_t newest;
-    int64_t times[PS_ENTRY_TIMES_MAX][PS_CHUNK_POINTS_MAX];
+    struct ps_block_entry sharing[2]; /* the last without times of its own, and the next */
+    /* Entries and times of progress.owner[i]; the place of the next owner is where the times of a
+     * chunk are noted first. */
+    struct ps_block_entry owning[PS_ENTRY_OWNERS];
+    int64_t times[PS_ENTRY_OWNERS][PS_CHUNK_POINTS_MAX];
 };
 
 enum ps_status ps_block_writer_init(struct ps_block_writer *writer)
@@ -22,6 +24,7 @@ enum ps_status ps_block_writer_init(struct ps_block_writer *writer)
     writer->state = calloc(1, sizeof *writer->state);
     if (!writer->state)
         return PS_ENOMEM;
+    ps_block_progress_begin(&writer->state->progress);
     enum ps_status st = ps_chunk_encoder_create(&writer->encoder);
     if (st != PS_OK)
         ps_block_writer_deinit(writer);
@@ -44,38 +47,57 @@ void ps_block_writer_reset(struct ps_block_writer *writer)
     writer->chunks = 0;
     ps_buf_clear(&writer->directory);
     ps_buf_clear(&writer->columns);
-    writer->state->progress = (struct ps_block_progress){ 0 };
-}
-
-static int64_t *owner_times(struct ps_block_writer_state *state, size_t back)
-{
-    return state->times[(state->newest + back) % PS_ENTRY_TIMES_MAX];
+    ps_block_progress_begin(&writer->state->progress);
 }
 
 /* How far back (1 is the newest) a chunk has the same times; 0 = none. */
-static unsigned find_shared(struct ps_block_writer_state *state, const int64_t *times, size_t count)
+static unsigned find_shared(const struct ps_block_writer_state *state, const int64_t *times,
+                            size_t count)
 {
-    for (unsigned back = 0; back < state->progress.owners; back++) {
-        const struct ps_block_entry *owner = &state->progress.owner[back];
-        if (owner->count == count && owner->first_ms == times[0] &&
+    const struct ps_block_progress *progress = &state->progress;
+    unsigned near = ps_block_owners_near(progress);
+    for (unsigned back = 1; back <= near; back++) {
+        size_t at = ps_block_owner_at(progress, back);
+        const struct ps_block_entry *owner = progress->owner[at];
+        if (owner->first_ms == times[0] && owner->count == count &&
             owner->last_ms == times[count - 1] &&
-            memcmp(owner_times(state, back), times, count * sizeof *times) == 0)
-            return back + 1;
+            (count <= 2 || memcmp(state->times[at], times, count * sizeof *times) == 0))
+            return back;
     }
     return 0;
 }
 
-static void keep_times(struct ps_block_writer_state *state, const int64_t *times, size_t count)
-{
-    state->newest = (state->newest + PS_ENTRY_TIMES_MAX - 1) % PS_ENTRY_TIMES_MAX;
-    memcpy(owner_times(state, 0), times, count * sizeof *times);
-}
-
 static void assert_order(const struct ps_block_writer *writer, uint32_t series, int64_t first_ms)
 {
-    const struct ps_block_entry *before = &writer->state->progress.before;
-    PS_ASSERT(writer->chunks == 0 || series > before->series ||
-              (series == before->series && first_ms > before->last_ms));
+    const struct ps_block_progress *progress = &writer->state->progress;
+    PS_ASSERT(writer->chunks == 0 || series > progress->before->series ||
+              (series == progress->before->series && first_ms > progress->before->last_ms));
+}
+
+/* The next entry, of a chunk whose times are noted, and those times unless an earlier chunk has the
+ * same. @param shared  how far back that is, 0 = its own */
+static struct ps_block_entry *begin_entry(struct ps_block_writer *writer, uint32_t series,
+                                          size_t count, unsigned *shared)
+{
+    struct ps_block_writer_state *state = writer->state;
+    struct ps_block_progress *progress = &state->progress;
+    size_t next = ps_block_owner_at(progress, 0);
+    const int64_t *times = state->times[next];
+    struct ps_block_entry *entry = &state->owning[next];
+    uint32_t times_entry = (uint32_t)writer->chunks;
+    *shared = find_shared(state, times, count);
+    if (*shared) {
+        entry = &state->sharing[writer->chunks % 2];
+        times_entry = progress->owner[ps_block_owner_at(progress, *shared)]->times_entry;
+    } else {
+        ps_chunk_times_put(&writer->columns, times, count, &writer->encoder->lines);
+    }
+    entry->series = series;
+    entry->count = (uint16_t)count;
+    entry->first_ms = times[0];
+    entry->last_ms = times[count - 1];
+    entry->times_entry = times_entry;
+    return entry;
 }
 
 enum ps_status ps_block_writer_add(struct ps_block_writer *writer, uint32_t series,
@@ -85,34 +107,23 @@ enum ps_status ps_block_writer_add(struct ps_block_writer *writer, uint32_t seri
     struct ps_block_writer_state *state = writer->state;
     struct ps_chunk_encoder *encoder = writer->encoder;
     size_t columns = writer->columns.len, directory = writer->directory.len;
-    ps_chunk_note_times(encoder, points, count);
+    unsigned shared;
+    ps_chunk_note_times(points, count, state->times[ps_block_owner_at(&state->progress, 0)]);
     assert_order(writer, series, points[0].ts_ms);
-    unsigned shared = find_shared(state, encoder->times, count);
-    struct ps_block_entry entry = {
-        .series = series,
-        .count = (uint32_t)count,
-        .first_ms = points[0].ts_ms,
-        .last_ms = points[count - 1].ts_ms,
-        .ttl = ps_ttl_span_of(ttl_s, count),
-        .times_entry =
-            shared ? state->progress.owner[shared - 1].times_entry : (uint32_t)writer->chunks,
-    };
-    if (!shared)
-        ps_chunk_times_put(&writer->columns, encoder->times, count, &encoder->lines);
-    enum ps_status st =
-        ps_chunk_put_rest(encoder, &writer->columns, points, ttl_s, &entry.ttl, count);
+    struct ps_ttl_span ttl = ps_ttl_span_of(ttl_s, count);
+    struct ps_block_entry *entry = begin_entry(writer, series, count, &shared);
+    enum ps_status st = ps_chunk_put_rest(encoder, &writer->columns, points, ttl_s, &ttl, count);
     if (st != PS_OK)
         goto undo;
-    entry.bytes = (uint32_t)(writer->columns.len - columns);
+    entry->bytes = (uint32_t)(writer->columns.len - columns);
     ps_buf_clear(&state->summary);
-    ps_block_summary_put(&state->summary, &encoder->values, points, count);
-    ps_block_entry_put(&writer->directory, &state->progress, &entry, shared, &state->summary);
+    if (count >= PS_BLOCK_SUMMARY_POINTS)
+        ps_block_summary_put(&state->summary, &encoder->values, points, count);
+    ps_block_entry_put(&writer->directory, &state->progress, entry, shared, &ttl, &state->summary);
     st = ps_buf_ok(&writer->directory) && ps_buf_ok(&state->summary) ? PS_OK : PS_ENOMEM;
     if (st != PS_OK)
         goto undo;
-    if (!shared)
-        keep_times(state, encoder->times, count);
-    ps_block_progress_advance(&state->progress, &entry);
+    ps_block_progress_advance(&state->progress, entry);
     writer->chunks++;
     return PS_OK;
 

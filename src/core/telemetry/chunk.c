@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include "core/telemetry/chunk_columns.h"
+#include "core/telemetry/chunk_few.h"
+#include "core/telemetry/wide_loop.h"
 
 _Static_assert(PS_CHUNK_POINTS_MAX == (int)PS_INT_COLUMN_MAX, "a column holds a chunk");
 
@@ -34,15 +36,29 @@ void ps_chunk_encoder_destroy(struct ps_chunk_encoder *encoder)
     free(encoder);
 }
 
-void ps_chunk_note_times(struct ps_chunk_encoder *encoder, const struct ps_point *points,
-                         size_t count)
+PS_WIDE_LOOP
+static bool note_many_times(const struct ps_point *points, size_t count, int64_t *times)
+{
+    uint64_t wrong = 0;
+    for (size_t i = 0; i < count; i++)
+        times[i] = points[i].ts_ms;
+    for (size_t i = 1; i < count; i++)
+        wrong |= (uint64_t)(times[i - 1] >= times[i]);
+    return !wrong;
+}
+
+void ps_chunk_note_times(const struct ps_point *points, size_t count, int64_t *times)
 {
     PS_ASSERT(count >= 1 && count <= PS_CHUNK_POINTS_MAX);
     bool ascends = true;
-    encoder->times[0] = points[0].ts_ms;
-    for (size_t i = 1; i < count; i++) {
-        encoder->times[i] = points[i].ts_ms;
-        ascends &= points[i - 1].ts_ms < points[i].ts_ms;
+    if (count > PS_FEW_POINTS) {
+        ascends = note_many_times(points, count, times);
+    } else {
+        times[0] = points[0].ts_ms;
+        for (size_t i = 1; i < count; i++) {
+            times[i] = points[i].ts_ms;
+            ascends &= points[i - 1].ts_ms < points[i].ts_ms;
+        }
     }
     PS_ASSERT(ascends);
 }
@@ -62,7 +78,7 @@ enum ps_status ps_chunk_encode(struct ps_chunk_encoder *encoder, const struct ps
 {
     size_t start = out->len;
     struct ps_ttl_span span = ps_ttl_span_of(ttl_s, count);
-    ps_chunk_note_times(encoder, points, count);
+    ps_chunk_note_times(points, count, encoder->times);
     ps_varint_put(out, count);
     ps_varint_put(out, ps_zigzag(points[0].ts_ms));
     ps_varint_put(out, (uint64_t)points[count - 1].ts_ms - (uint64_t)points[0].ts_ms);

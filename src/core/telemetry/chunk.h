@@ -5,7 +5,8 @@
  * times as distances from a straight line or as deltas (chunk_times), whole numbers and short
  * decimals as packed deltas, other doubles as packed bits, booleans as bits or runs, texts as a
  * dictionary (chunk_values), explicit times to live as runs. How the packing works is told in
- * int_column.h.
+ * int_column.h; chunks of up to sixteen points, the first of every series, have a short way to the
+ * same bytes (chunk_few).
  *
  * Pure: no I/O, no clock, the same points always make the same bytes. The decoder trusts no byte:
  * counts, widths, lengths and indexes are checked, it reads and writes nothing outside, and what it

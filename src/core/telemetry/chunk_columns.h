@@ -21,9 +21,9 @@ struct ps_chunk_scratch {
     struct ps_values_decoder values;
 };
 
-/** Fill encoder->times; asserts that there are 1 ... PS_CHUNK_POINTS_MAX, ascending. */
-void ps_chunk_note_times(struct ps_chunk_encoder *encoder, const struct ps_point *points,
-                         size_t count);
+/** Copy the times; asserts that there are 1 ... PS_CHUNK_POINTS_MAX, ascending.
+ *  @param times  room for `count` */
+void ps_chunk_note_times(const struct ps_point *points, size_t count, int64_t *times);
 
 /** Times to live and values. Returns: PS_OK; PS_ENOMEM (`out` may hold half of them) */
 PS_MUST_CHECK

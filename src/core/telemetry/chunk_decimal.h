@@ -17,6 +17,7 @@
 
 enum {
     PS_DECIMAL_PLACES_MAX = 15,
+    PS_DECIMAL_PLACES_NONE,        /* not a decimal */
     PS_DECIMAL_MANTISSA_BITS = 51, /* |mantissa| < 2^51: see ps_decimal_real() */
     PS_DECIMAL_EXCEPTIONS_MAX = 4096 / 8,
 };
@@ -48,6 +49,50 @@ static inline double ps_decimal_real(int64_t mantissa)
     } shifted = { .bits = 0x4338000000000000ull + (uint64_t)mantissa };
     return shifted.real - 0x1.8p52;
 }
+
+static inline uint64_t ps_decimal_bits(double value)
+{
+    union {
+        double real;
+        uint64_t bits;
+    } both = { .real = value };
+    return both.bits;
+}
+
+/* The reverse of ps_decimal_real(): the nearest integer, for |scaled| < 2^51. */
+static inline int64_t ps_decimal_nearest(double scaled)
+{
+    return (int64_t)(ps_decimal_bits(scaled + 0x1.8p52) - 0x4338000000000000ull);
+}
+
+/** Is the value mantissa / 10^places, bit for bit? */
+static inline bool ps_decimal_fits(double value, unsigned places, int64_t *mantissa)
+{
+    double scaled = value * ps_decimal_powers[places];
+    if (!(scaled < 0x1p51 && scaled > -0x1p51))
+        return false;
+    *mantissa = ps_decimal_nearest(scaled);
+    double back = ps_decimal_real(*mantissa) / ps_decimal_powers[places];
+    return ps_decimal_bits(back) == ps_decimal_bits(value) && ps_decimal_in_range(*mantissa);
+}
+
+/** Is the integer mantissa / 10^places? */
+static inline bool ps_decimal_fits_long(int64_t value, unsigned places, int64_t *mantissa)
+{
+    return !__builtin_mul_overflow(value, (int64_t)ps_decimal_powers[places], mantissa) &&
+           ps_decimal_in_range(*mantissa);
+}
+
+/** A whole number in range; what JSON prints without a point. */
+static inline bool ps_decimal_is_whole(double value)
+{
+    return value < 0x1p51 && value > -0x1p51 && value == (double)(int64_t)value;
+}
+
+/** The fewest places with which a value is a decimal; PS_DECIMAL_PLACES_NONE if it is none.
+ *  @param likely  0 ... `most`, where to look first: changes the time, not the answer
+ *  @param most    up to PS_DECIMAL_PLACES_MAX */
+unsigned ps_decimal_places(double value, unsigned likely, unsigned most);
 
 /**
  * Find mantissas for the values of `points`.

@@ -1,5 +1,8 @@
 #include "core/telemetry/chunk_times.h"
 
+#include "core/telemetry/int_few.h"
+#include "core/telemetry/wide_loop.h"
+
 enum {
     FRACTION_BITS = 20, /* of the line's slope: at most 1/256 ms off at the end of 4096 points */
     SPAN_BITS_MAX = 42, /* slope and span fit 63 bits; 140 years */
@@ -57,6 +60,7 @@ static void line_add(const struct line *line, uint64_t offset, size_t from, size
 }
 
 /* distances[i] = times[i] - line, between the steps. */
+PS_WIDE_LOOP
 static void line_subtract(const struct line *line, const struct steps *steps, const int64_t *times,
                           size_t count, int64_t *distances)
 {
@@ -199,18 +203,56 @@ static bool whole_seconds(const int64_t *times, size_t count)
     return true;
 }
 
+enum { FEW_WIDTH_MAX = 12 }; /* wider ones may have a gap, and steps be shorter */
+
+/* 3 ... PS_INT_FEW times, if it is likely that nothing is shorter than a line or deltas. */
+static bool put_few(struct ps_buf *out, const int64_t *times, size_t count, uint8_t unit)
+{
+    int64_t distances[PS_INT_FEW], deltas[PS_INT_FEW], any = 0;
+    uint64_t span = minus(times[count - 1], times[0]);
+    if (!has_line(span) || !ps_bytes_reserve(out, 1 + PS_INT_FEW_BYTES_MAX))
+        return false;
+    struct line line = line_of(span, count);
+    for (size_t i = 1; i < count - 1; i++) {
+        uint64_t at = (line.at + i * line.slope) >> FRACTION_BITS;
+        any |= distances[i] = (int64_t)(minus(times[i], times[0]) - at);
+        deltas[i] = (int64_t)minus(times[i], times[i - 1]);
+    }
+    uint8_t *start = (uint8_t *)out->data + out->len, *at = start + 1;
+    *start = SHAPE_EXACT | unit;
+    if (any) {
+        struct ps_int_few_frame by_line = ps_int_few_frame(distances + 1, count - 2);
+        struct ps_int_few_frame by_delta = ps_int_few_frame(deltas + 1, count - 2);
+        bool as_line = by_line.bytes <= by_delta.bytes;
+        if ((as_line ? by_line.width : by_delta.width) > FEW_WIDTH_MAX)
+            return false;
+        *start = (as_line ? SHAPE_LINE : SHAPE_DELTAS) | unit;
+        at = ps_int_few_write_block(at, (as_line ? distances : deltas) + 1, count - 2,
+                                    as_line ? &by_line : &by_delta);
+    }
+    out->len += (size_t)(at - start);
+    return true;
+}
+
+static void put_times(struct ps_buf *out, const int64_t *times, size_t count, uint8_t unit,
+                      struct ps_chunk_times_scratch *scratch)
+{
+    if (count > PS_INT_FEW || !put_few(out, times, count, unit))
+        put_column(out, times, count, unit, scratch);
+}
+
 void ps_chunk_times_put(struct ps_buf *out, const int64_t *times, size_t count,
                         struct ps_chunk_times_scratch *scratch)
 {
     if (count <= 2)
         return;
     if (!whole_seconds(times, count)) {
-        put_column(out, times, count, 0, scratch);
+        put_times(out, times, count, 0, scratch);
         return;
     }
     for (size_t i = 0; i < count; i++)
         scratch->seconds[i] = (int64_t)(minus(times[i], times[0]) / SECOND_MS);
-    put_column(out, scratch->seconds, count, WHOLE_SECONDS, scratch);
+    put_times(out, scratch->seconds, count, WHOLE_SECONDS, scratch);
 }
 
 static bool take_steps(struct ps_byte_cursor *in, size_t count, struct steps *steps)
@@ -232,7 +274,8 @@ static bool take_steps(struct ps_byte_cursor *in, size_t count, struct steps *st
 static bool take_line(struct ps_byte_cursor *in, enum shape shape, uint64_t first, uint64_t span,
                       size_t count, int64_t *times)
 {
-    struct steps steps = { 0 };
+    struct steps steps;
+    steps.count = 0; /* the items are thousands of bytes */
     if (!has_line(span) || (shape == SHAPE_STEPS && !take_steps(in, count, &steps)))
         return false;
     if (!has_line(span - steps_sum(&steps)))
@@ -265,6 +308,7 @@ static bool take_deltas(struct ps_byte_cursor *in, uint64_t first, size_t count,
 }
 
 /* Ascending, from first to last? */
+PS_WIDE_LOOP
 static bool ascends(const int64_t *times, size_t count)
 {
     uint64_t first = (uint64_t)times[0], wrong = 0;
@@ -311,5 +355,10 @@ bool ps_chunk_times_take(struct ps_byte_cursor *in, int64_t first_ms, int64_t la
         return false;
     out[0] = first_ms;
     out[count - 1] = last_ms;
-    return ascends(out, count);
+    if (count > PS_INT_FEW)
+        return ascends(out, count);
+    bool wrong = false;
+    for (size_t i = 1; i < count; i++)
+        wrong |= out[i - 1] >= out[i];
+    return !wrong;
 }

@@ -14,10 +14,16 @@ struct ps_ttl_span ps_ttl_span_of(const uint32_t *ttl_s, size_t count)
     return span;
 }
 
+uint8_t *ps_ttl_span_write(uint8_t *at, const struct ps_ttl_span *span)
+{
+    at = ps_varint_write(at, span->min_s);
+    return ps_varint_write(at, (uint64_t)(span->max_s - span->min_s) << 1 | span->has_default);
+}
+
 void ps_ttl_span_put(struct ps_buf *out, const struct ps_ttl_span *span)
 {
-    ps_varint_put(out, span->min_s);
-    ps_varint_put(out, (uint64_t)(span->max_s - span->min_s) << 1 | span->has_default);
+    uint8_t bytes[PS_TTL_SPAN_BYTES_MAX];
+    ps_buf_put(out, bytes, (size_t)(ps_ttl_span_write(bytes, span) - bytes));
 }
 
 bool ps_ttl_span_take(struct ps_byte_cursor *in, struct ps_ttl_span *span)

@@ -14,11 +14,15 @@ struct ps_ttl_span {
     bool has_default;
 };
 
+enum { PS_TTL_SPAN_BYTES_MAX = 5 + 5 };
+
 /** @param ttl_s  NULL = none explicit */
 struct ps_ttl_span ps_ttl_span_of(const uint32_t *ttl_s, size_t count);
 
 /** The span; only for one with max_s > 0. */
 void ps_ttl_span_put(struct ps_buf *out, const struct ps_ttl_span *span);
+/** The same into room for PS_TTL_SPAN_BYTES_MAX; returns where the next byte goes. */
+uint8_t *ps_ttl_span_write(uint8_t *at, const struct ps_ttl_span *span);
 bool ps_ttl_span_take(struct ps_byte_cursor *in, struct ps_ttl_span *span);
 
 /** The column, if the span needs one. @param room  for `count` */

@@ -21,8 +21,10 @@
 struct ps_values_encoder {
     struct ps_text_encoder *text; /* owned; made on first use */
     struct ps_decimals decimals;  /* of the column put last, if `decimal` */
-    unsigned types;               /* of the chunk put last: 1 << ps_value_type, all of them */
-    bool decimal;                 /* one decimal column, without exceptions, not single */
+    /* Of the chunk put last, if it had more than a few points: 1 << ps_value_type, all of them. */
+    unsigned types;
+    bool decimal;        /* one decimal column, without exceptions, not single */
+    unsigned few_places; /* of the last chunk of a few decimals */
     int64_t numbers[PS_INT_COLUMN_MAX];
     struct ps_point some[PS_INT_COLUMN_MAX]; /* points of one type of a mixed chunk */
     struct ps_int_column_scratch runs;

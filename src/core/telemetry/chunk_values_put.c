@@ -1,5 +1,6 @@
 #include "core/telemetry/chunk_values.h"
 
+#include "core/telemetry/chunk_few.h"
 #include "core/telemetry/chunk_values_kind.h"
 
 void ps_values_encoder_deinit(struct ps_values_encoder *encoder)
@@ -135,13 +136,24 @@ static bool put_mixed(struct ps_values_encoder *encoder, struct ps_buf *out,
     return ok;
 }
 
+/* 1 << type, of all of them; nearly always there is one. */
+static unsigned types_of(const struct ps_point *points, size_t count)
+{
+    unsigned first = points[0].value.type, others = 0, types = 1u << (first & 31);
+    for (size_t i = 1; i < count; i++)
+        others |= points[i].value.type ^ first;
+    for (size_t i = 1; others && i < count; i++)
+        types |= 1u << (points[i].value.type & 31);
+    return types;
+}
+
 bool ps_values_put(struct ps_values_encoder *encoder, struct ps_buf *out,
                    const struct ps_point *points, size_t count)
 {
     const unsigned numbers = 1u << PS_VALUE_LONG | 1u << PS_VALUE_DOUBLE;
-    unsigned types = 0;
-    for (size_t i = 0; i < count; i++)
-        types |= 1u << (points[i].value.type & 31);
+    if (count <= PS_FEW_POINTS && ps_few_values_put(&encoder->few_places, out, points, count))
+        return true;
+    unsigned types = types_of(points, count);
     PS_ASSERT(types < 2u << PS_VALUE_JSON && !(types & 1u << PS_VALUE_NULL));
     encoder->types = types;
     encoder->decimal = false;

@@ -7,9 +7,9 @@
  * all sources are merged by time. Of equal timestamps the one that arrived last wins: runs in the
  * order of journal_last, then the journal, then the head. Deleted and expired points are left out.
  *
- * Memory: the unsealed tail of the asked series (bounded by the journal's bound) and one decoded
- * chunk of each run of a file, whatever the span. A chunk that no other source overlaps is handed
- * out as it was decoded; a chunk that fits into a bucket may be answered from its summary.
+ * Memory: a window of the unsealed tail (history_tail.h) and one decoded chunk of each run of a
+ * file, whatever the span and however long the journal. A chunk that no other source overlaps is
+ * handed out as it was decoded; a chunk that fits into a bucket may be answered from its summary.
  *
  * Damage does not hide the rest: a journal row or a block that fails its check is passed over and
  * reported in the struct ps_history, where the caller logs and counts it.
@@ -36,6 +36,10 @@ struct ps_history {
     struct ps_store *store; /* NULL: nothing was ever sealed */
     int64_t now_ms;         /* decides what is expired */
     uint32_t default_ttl_s; /* of points without their own; 0 = for ever */
+    /* NULL; or, once true, nobody waits for the answer: PS_ECLOSED soon. A read takes its query's.
+     */
+    const _Atomic bool *abandoned;
+    size_t window_points; /* of tails held at a time, all series together; 0 = a sensible number */
     /* out */
     size_t damaged;        /* journal rows, blocks and files passed over */
     struct ps_text damage; /* what the first of them was */
@@ -44,6 +48,7 @@ struct ps_history {
 struct ps_history_range {
     int64_t start_ms, end_ms; /* end exclusive */
     bool descending;
+    size_t limit; /* more points of a series are hardly looked at; 0 = all are */
 };
 
 /**
@@ -52,7 +57,7 @@ struct ps_history_range {
  * @param copies  heads' parts, copied for at least the query's span
  * @param out     `count` lists, zeroed by the caller (keys may be set); filled in the query's order
  * Returns: PS_OK; PS_EINVAL unknown time zone; PS_ELIMIT more than PS_HISTORY_BUCKETS_MAX buckets;
- *          PS_ESTORE the snapshot cannot be read; PS_ENOMEM
+ *          PS_ECLOSED nobody waits for it; PS_ESTORE the snapshot cannot be read; PS_ENOMEM
  */
 PS_MUST_CHECK
 enum ps_status ps_history_read(struct ps_history *history, const struct ps_history_query *query,
@@ -78,7 +83,7 @@ typedef enum ps_status ps_history_visit(void *arg, const struct ps_point *points
  *
  * Returns: PS_OK, also after PS_ECLOSED of the visitor; another status of the visitor; PS_EBUSY it
  *          took so long that runs of the snapshot are gone: go on behind the last point with
- *          another scan; PS_ESTORE; PS_ENOMEM
+ *          another scan; PS_ECLOSED history->abandoned; PS_ESTORE; PS_ENOMEM
  */
 PS_MUST_CHECK
 enum ps_status ps_history_scan(struct ps_history *history, const struct ps_series_copy *copy,

@@ -7,48 +7,73 @@ enum { SIFTED_POINTS = 512 }; /* looked at one by one in one step */
 /* ---- memory -----------------------------------------------------------------------------------
  */
 
-static enum ps_status add_tail(struct ps_history_cursor *cursor, const struct ps_tail *tail,
-                               int64_t rank)
+static void offer(struct ps_history_source *source, const struct ps_tail_window *window)
 {
-    if (!tail->count)
+    source->points = window->points;
+    source->ttl_s = window->ttl_s;
+    source->at = 0;
+    source->count = window->count;
+}
+
+static enum ps_status add_window(struct ps_history_cursor *cursor,
+                                 const struct ps_tail_window *window, int64_t rank)
+{
+    if (!window->count)
         return PS_OK;
     struct ps_history_source *source = ps_history_cursor_add_source(cursor, rank);
     if (!source)
         return PS_ENOMEM;
-    source->points = tail->points;
-    source->ttl_s = tail->ttl_s;
-    source->count = tail->count;
+    offer(source, window);
     return PS_OK;
 }
 
 static enum ps_status add_journal(struct ps_history_cursor *cursor)
 {
     const struct ps_tail *tail = ps_history_view_tail(cursor->view, cursor->series);
-    enum ps_status st = PS_OK;
+    cursor->tail = tail;
     if (!tail)
         return PS_OK;
-    if (!cursor->walk.mask)
-        return add_tail(cursor, tail, PS_RANK_TAIL);
-    for (size_t i = 0; i < tail->count && st == PS_OK; i++)
-        st = ps_tail_add(&cursor->reversed, &tail->points[i], tail->ttl_s ? tail->ttl_s[i] : 0);
-    ps_tail_reverse(&cursor->reversed);
-    return st == PS_OK ? add_tail(cursor, &cursor->reversed, PS_RANK_TAIL) : st;
+    if (cursor->walk.mask == tail->first.mask)
+        return add_window(cursor, &tail->first, PS_RANK_TAIL);
+    enum ps_status st =
+        ps_history_view_next_window(cursor->view, tail, cursor->walk.mask, NULL, &cursor->window);
+    return st == PS_OK ? add_window(cursor, &cursor->window, PS_RANK_TAIL) : st;
+}
+
+/* The walk has used up a window: the next one takes its place, if there is more. */
+static enum ps_status advance_journal(struct ps_history_cursor *cursor,
+                                      struct ps_history_source *source)
+{
+    const struct ps_tail_window *last =
+        source->points == cursor->window.points ? &cursor->window : &cursor->tail->first;
+    if (!last->more) {
+        source->at = source->count = 0;
+        return PS_OK;
+    }
+    int64_t after_ms = last->points[last->count - 1].ts_ms;
+    enum ps_status st = ps_history_view_next_window(cursor->view, cursor->tail, cursor->walk.mask,
+                                                    &after_ms, &cursor->window);
+    if (st == PS_OK)
+        offer(source, &cursor->window);
+    return st;
 }
 
 static enum ps_status add_head(struct ps_history_cursor *cursor, const struct ps_series_copy *copy)
 {
     const struct ps_history_view *view = cursor->view;
     enum ps_status st = PS_OK;
+    ps_tail_window_init(&cursor->head, cursor->walk.mask, SIZE_MAX, 0, NULL);
+    cursor->head.borrows_text = true;
     for (size_t i = 0; i < copy->points.count && st == PS_OK; i++) {
-        const struct ps_point *point = &copy->points.points[i];
-        if (point->ts_ms >= view->first_ms && point->ts_ms <= view->last_ms)
-            st = ps_tail_add(&cursor->head, point, copy->ttl_s ? copy->ttl_s[i] : 0);
+        const struct ps_tail_entry entry = { .point = copy->points.points[i],
+                                             .ttl_s = copy->ttl_s ? copy->ttl_s[i] : 0,
+                                             .seq = (int64_t)i };
+        if (entry.point.ts_ms >= view->first_ms && entry.point.ts_ms <= view->last_ms)
+            st = ps_tail_window_add(&cursor->head, &entry);
     }
     if (st == PS_OK)
-        st = ps_tail_settle(&cursor->head);
-    if (cursor->walk.mask)
-        ps_tail_reverse(&cursor->head);
-    return st == PS_OK ? add_tail(cursor, &cursor->head, PS_RANK_HEAD) : st;
+        st = ps_tail_window_settle(&cursor->head);
+    return st == PS_OK ? add_window(cursor, &cursor->head, PS_RANK_HEAD) : st;
 }
 
 enum ps_status ps_history_cursor_open_at(struct ps_history_view *view, size_t index,
@@ -98,8 +123,8 @@ void ps_history_cursor_close(struct ps_history_cursor *cursor)
     free(cursor->sources);
     free(cursor->files);
     free(cursor->plan);
-    ps_tail_deinit(&cursor->head);
-    ps_tail_deinit(&cursor->reversed);
+    ps_tail_window_deinit(&cursor->head);
+    ps_tail_window_deinit(&cursor->window);
     ps_chunk_points_deinit(&cursor->spare);
     free(cursor->sifted);
     free(cursor->sifted_ttl_s);
@@ -154,7 +179,9 @@ static enum ps_status refill(struct ps_history_cursor *cursor)
     for (size_t i = 0; i < cursor->source_count;) {
         struct ps_history_source *source = &cursor->sources[i];
         if (ps_history_source_is_empty(source)) {
-            enum ps_status st = ps_history_source_advance(source, cursor->view->history);
+            enum ps_status st = source->rank == PS_RANK_TAIL
+                                    ? advance_journal(cursor, source)
+                                    : ps_history_source_advance(source, cursor->view->history);
             if (st != PS_OK)
                 return st;
         }
@@ -170,7 +197,9 @@ static enum ps_status refill(struct ps_history_cursor *cursor)
 static enum ps_status next_turn(struct ps_history_cursor *cursor, struct turn *turn)
 {
     for (;;) {
-        enum ps_status st = refill(cursor);
+        enum ps_status st = ps_history_is_wanted(cursor->view->history);
+        if (st == PS_OK)
+            st = refill(cursor);
         if (st != PS_OK)
             return st;
         choose(cursor, turn);
@@ -230,7 +259,7 @@ static bool is_alive(const struct ps_history_cursor *cursor, const struct ps_his
     if (ttl_s ? ps_point_is_expired(ts_ms, ttl_s, cursor->view->history->now_ms)
               : cursor->expires && ts_ms <= cursor->expired_up_to_ms)
         return false;
-    return !source->deleted_count || !ps_history_source_is_deleted(source, ts_ms);
+    return !ps_history_source_touches_deleted(source, ts_ms, ts_ms);
 }
 
 static enum ps_status sift(struct ps_history_cursor *cursor, const struct ps_history_source *source,

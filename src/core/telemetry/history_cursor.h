@@ -34,8 +34,10 @@ struct ps_history_cursor {
     size_t file_count;
     struct ps_history_plan *plan; /* in the order of the walk */
     size_t plan_count, next_file;
-    struct ps_tail head, reversed; /* downwards the view's tail is turned round, too */
-    struct ps_chunk_points spare;  /* of a run that is done, for the next one */
+    struct ps_tail_window head;   /* all of it that is in the range */
+    const struct ps_tail *tail;   /* the view's; NULL: there is none */
+    struct ps_tail_window window; /* of the tail, behind the view's first one */
+    struct ps_chunk_points spare; /* of a run that is done, for the next one */
     struct ps_point *sifted;
     uint32_t *sifted_ttl_s;
 };

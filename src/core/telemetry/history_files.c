@@ -83,56 +83,80 @@ void ps_history_cursor_remove(struct ps_history_cursor *cursor, size_t index)
     }
 }
 
-/* Does the manifest still name what could not be found? The snapshot may be older than a merge, or
- * than the end of a file. */
-static enum ps_status ask_manifest(struct ps_history *history, const char *sql, int64_t file,
-                                   int64_t run, bool *listed)
+/* What the manifest says now of what the snapshot has; -1: it does not know it any more. The
+ * snapshot may be older than a merge, or than the end of a file. */
+static enum ps_status ask_manifest(struct ps_history_view *view, const char *sql, int64_t file,
+                                   int64_t run, int64_t *state)
 {
     struct ps_stmt *stmt;
-    enum ps_status st = ps_db_prepare(history->db, sql, &stmt);
+    bool row;
+    ps_history_view_leave(view); /* the present is meant */
+    enum ps_status st = ps_db_prepare(view->history->db, sql, &stmt);
     if (st != PS_OK)
         return st;
     ps_stmt_bind_int(stmt, 1, file);
     if (run)
         ps_stmt_bind_int(stmt, 2, run);
-    st = ps_stmt_step(stmt, listed);
-    if (st == PS_OK && *listed)
+    st = ps_stmt_step(stmt, &row);
+    if (st != PS_OK)
+        return st;
+    *state = row ? ps_stmt_int(stmt, 0) : -1;
+    if (row)
         ps_stmt_reset(stmt);
-    return st;
+    return PS_OK;
+}
+
+static enum ps_status ask_file(struct ps_history_view *view, int64_t file, int64_t *state)
+{
+    return ask_manifest(view, "SELECT state FROM telemetry_file WHERE id = ?", file, 0, state);
 }
 
 /* The run is not in its file. PS_EBUSY: it was merged, so the snapshot is too old. */
-static enum ps_status miss_run(struct ps_history *history, const struct ps_manifest_file *file,
+static enum ps_status miss_run(struct ps_history_view *view, const struct ps_manifest_file *file,
                                int64_t run)
 {
-    bool listed;
-    enum ps_status st = ask_manifest(history,
-                                     "SELECT 1 FROM telemetry_run WHERE file = ? AND run = ?"
+    int64_t found;
+    enum ps_status st = ask_manifest(view,
+                                     "SELECT run FROM telemetry_run WHERE file = ? AND run = ?"
                                      " AND retired_ms IS NULL",
-                                     file->id, run, &listed);
-    if (st != PS_OK || !listed)
+                                     file->id, run, &found);
+    if (st != PS_OK || found < 0)
         return st == PS_OK ? PS_EBUSY : st;
     struct ps_text what;
     ps_text_set(&what, "%s.db: run %lld is missing", file->name, (long long)run);
-    ps_history_damaged(history, what.data);
+    ps_history_damaged_in(view->history, file->name, what.data);
     return PS_OK;
 }
 
 /* The file is not there. A dropped one had nothing that is alive. */
-static enum ps_status miss_file(struct ps_history *history, const struct ps_manifest_file *file)
+static enum ps_status miss_file(struct ps_history_view *view, const struct ps_manifest_file *file)
 {
-    bool listed;
-    enum ps_status st = ask_manifest(
-        history, "SELECT 1 FROM telemetry_file WHERE id = ? AND state = 0", file->id, 0, &listed);
-    if (st != PS_OK || !listed)
+    int64_t state;
+    enum ps_status st = ask_file(view, file->id, &state);
+    if (st != PS_OK || state != PS_FILE_LIVE)
         return st;
     struct ps_text what;
     ps_text_set(&what, "%s.db is missing", file->name);
-    ps_history_damaged(history, what.data);
+    ps_history_damaged_in(view->history, file->name, what.data);
     return PS_OK;
 }
 
-static enum ps_status add_run(struct ps_history_cursor *cursor, size_t file,
+/* What has the file's name cannot be read. If the snapshot's file was dropped meanwhile this may be
+ * a new one that is just being made: it must be left alone. */
+static enum ps_status miss_readable(struct ps_history_view *view,
+                                    const struct ps_manifest_file *file, const char *why)
+{
+    int64_t state;
+    enum ps_status st = ask_file(view, file->id, &state);
+    if (st != PS_OK || state < 0)
+        return st;
+    ps_history_damaged(view->history, why);
+    if (state == PS_FILE_LIVE)
+        ps_store_set_aside(view->history->store, file->name, why);
+    return PS_OK;
+}
+
+static enum ps_status add_run(struct ps_history_cursor *cursor, size_t file, const char *name,
                               const struct ps_run *run, struct ps_run_reader *reader)
 {
     struct ps_history_source *source = ps_history_cursor_add_source(cursor, run->journal_last);
@@ -142,10 +166,12 @@ static enum ps_status add_run(struct ps_history_cursor *cursor, size_t file,
     }
     source->reader = reader;
     source->file = file;
+    source->file_name = name;
     source->decoded = cursor->spare;
     cursor->spare = (struct ps_chunk_points){ 0 };
     cursor->files[file].readers++;
-    return ps_history_source_set_deleted(source, cursor->series, cursor->view);
+    source->deleted = ps_deletions_of(&cursor->view->deletions, cursor->series);
+    return PS_OK;
 }
 
 static enum ps_status open_run(struct ps_history_cursor *cursor, size_t index,
@@ -162,12 +188,13 @@ static enum ps_status open_run(struct ps_history_cursor *cursor, size_t index,
     struct ps_run_reader *reader;
     enum ps_status st = ps_run_reader_open(cursor->files[index].handle, run->run, &want, &reader);
     if (st == PS_OK)
-        return add_run(cursor, index, run, reader);
+        return add_run(cursor, index, file->name, run, reader);
     if (st == PS_ENOTFOUND)
-        return miss_run(view->history, file, run->run);
+        return miss_run(cursor->view, file, run->run);
     if (st != PS_EPROTO)
         return st;
-    ps_history_damaged(view->history, ps_run_file_error(cursor->files[index].handle));
+    ps_history_damaged_in(view->history, file->name,
+                          ps_run_file_error(cursor->files[index].handle));
     return PS_OK;
 }
 
@@ -181,12 +208,8 @@ static enum ps_status borrow(struct ps_history_cursor *cursor, const struct ps_m
     *handle = NULL;
     enum ps_status st = ps_store_borrow(history->store, file->name, false, handle, &why);
     if (st == PS_ENOTFOUND)
-        return miss_file(history, file);
-    if (st != PS_EPROTO)
-        return st;
-    ps_history_damaged(history, why.data);
-    ps_store_set_aside(history->store, file->name, why.data);
-    return PS_OK;
+        return miss_file(cursor->view, file);
+    return st == PS_EPROTO ? miss_readable(cursor->view, file, why.data) : st;
 }
 
 enum ps_status ps_history_cursor_open_file(struct ps_history_cursor *cursor)

@@ -1,12 +1,9 @@
 #include "core/telemetry/history_source.h"
 
-#include <stdlib.h>
-
 void ps_history_source_deinit(struct ps_history_source *source)
 {
     ps_run_reader_close(source->reader);
     ps_chunk_points_deinit(&source->decoded);
-    free(source->deleted);
     *source = (struct ps_history_source){ 0 };
 }
 
@@ -16,7 +13,7 @@ enum ps_status ps_history_source_advance(struct ps_history_source *source,
     enum ps_status st = PS_ENOTFOUND;
     source->at = source->count = 0;
     while (source->reader && (st = ps_run_reader_next(source->reader, &source->chunk)) == PS_EPROTO)
-        ps_history_damaged(history, ps_run_reader_error(source->reader));
+        ps_history_damaged_in(history, source->file_name, ps_run_reader_error(source->reader));
     if (st == PS_OK) {
         source->waiting = true;
         return PS_OK;
@@ -64,7 +61,8 @@ enum ps_status ps_history_source_decode(struct ps_history_source *source,
     source->waiting = false;
     enum ps_status st = ps_run_reader_decode(source->reader, decoded);
     if (st == PS_EPROTO) {
-        ps_history_damaged(view->history, ps_run_reader_error(source->reader));
+        ps_history_damaged_in(view->history, source->file_name,
+                              ps_run_reader_error(source->reader));
         return PS_OK;
     }
     if (st != PS_OK || decoded->count == 0)
@@ -88,38 +86,10 @@ enum ps_status ps_history_source_decode(struct ps_history_source *source,
 
 /* ---- deletions ---- */
 
-enum ps_status ps_history_source_set_deleted(struct ps_history_source *source, uint32_t series,
-                                             const struct ps_history_view *view)
-{
-    for (size_t i = 0; i < view->tombstones.count; i++) {
-        const struct ps_tombstone *stone = &view->tombstones.items[i];
-        if (stone->series != series || source->rank >= stone->seq ||
-            stone->start_ms >= stone->end_ms)
-            continue;
-        if (!source->deleted &&
-            !(source->deleted = calloc(view->tombstones.count, sizeof *source->deleted)))
-            return PS_ENOMEM;
-        source->deleted[source->deleted_count++] = (struct ps_history_span){
-            .first_ms = stone->start_ms,
-            .last_ms = stone->end_ms == INT64_MAX ? INT64_MAX : stone->end_ms - 1,
-        };
-    }
-    return PS_OK;
-}
-
 bool ps_history_source_touches_deleted(const struct ps_history_source *source, int64_t first_ms,
                                        int64_t last_ms)
 {
-    for (size_t i = 0; i < source->deleted_count; i++) {
-        if (source->deleted[i].first_ms <= last_ms && source->deleted[i].last_ms >= first_ms)
-            return true;
-    }
-    return false;
-}
-
-bool ps_history_source_is_deleted(const struct ps_history_source *source, int64_t ts_ms)
-{
-    return ps_history_source_touches_deleted(source, ts_ms, ts_ms);
+    return ps_deleted_spans_touch_run(&source->deleted, first_ms, last_ms, source->rank);
 }
 
 int64_t ps_history_source_key(const struct ps_history_source *source,

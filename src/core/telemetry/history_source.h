@@ -35,11 +35,11 @@ struct ps_history_source {
     /* of a run */
     struct ps_run_reader *reader; /* NULL: not a run, or at its end */
     size_t file;                  /* index among the cursor's open files */
+    const char *file_name;        /* the manifest's */
     bool waiting;                 /* `chunk` comes next and is not decoded yet */
     struct ps_chunk_info chunk;
     struct ps_chunk_points decoded;
-    struct ps_history_span *deleted; /* by tombstones that came after the run; owned */
-    size_t deleted_count;
+    struct ps_deleted_spans deleted; /* of the series; the view's */
 };
 
 void ps_history_source_deinit(struct ps_history_source *source);
@@ -57,11 +57,7 @@ enum ps_status ps_history_source_advance(struct ps_history_source *source,
 PS_MUST_CHECK
 enum ps_status ps_history_source_decode(struct ps_history_source *source,
                                         const struct ps_history_walk *walk);
-/** Note which spans of the series were deleted from a run after it was written. */
-PS_MUST_CHECK
-enum ps_status ps_history_source_set_deleted(struct ps_history_source *source, uint32_t series,
-                                             const struct ps_history_view *view);
-bool ps_history_source_is_deleted(const struct ps_history_source *source, int64_t ts_ms);
+/** Was something in this span deleted from the run after it was written? */
 bool ps_history_source_touches_deleted(const struct ps_history_source *source, int64_t first_ms,
                                        int64_t last_ms);
 

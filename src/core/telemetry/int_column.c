@@ -1,23 +1,20 @@
 #include "core/telemetry/int_column.h"
 
 #include "core/telemetry/bit_pack.h"
+#include "core/telemetry/int_few.h"
 #include "core/telemetry/int_frame.h"
+#include "core/telemetry/wide_loop.h"
 
 enum {
     MINIBLOCK = 128,
+    MINIBLOCKS_MAX = PS_INT_COLUMN_MAX / MINIBLOCK,
     EXCEPTIONS = 0x80, /* bit of the width byte */
     HEAD_BYTES_MAX = 1 + PS_VARINT_BYTES_MAX + 1,
     EXCEPTION_BYTES_MAX = 1 + PS_VARINT_BYTES_MAX,
 };
 
-enum shape {
-    SHAPE_CONSTANT,
-    SHAPE_PLAIN,
-    SHAPE_DELTAS,
-    SHAPE_RUNS,
-};
-
 /* Offsets of the values; returns how many are exceptions, with their positions. */
+PS_WIDE_LOOP
 static size_t offsets_of(const int64_t *values, size_t count, const struct ps_int_frame *frame,
                          uint64_t offsets[MINIBLOCK], uint8_t positions[MINIBLOCK])
 {
@@ -44,12 +41,13 @@ static uint8_t *write_exceptions(uint8_t *at, uint64_t *offsets, const uint8_t *
     return at;
 }
 
-static void put_miniblock(struct ps_buf *out, const int64_t *values, size_t count)
+/* @param frame  that of all values, or a cheaper one */
+static void put_miniblock(struct ps_buf *out, const int64_t *values, size_t count,
+                          struct ps_int_frame frame)
 {
-    if (!ps_buf_reserve(out, HEAD_BYTES_MAX + MINIBLOCK * EXCEPTION_BYTES_MAX +
-                                 MINIBLOCK * sizeof *values + PS_BIT_PACK_SLACK))
+    if (!ps_bytes_reserve(out, HEAD_BYTES_MAX + MINIBLOCK * EXCEPTION_BYTES_MAX +
+                                   MINIBLOCK * sizeof *values + PS_BIT_PACK_SLACK))
         return;
-    struct ps_int_frame frame = ps_int_frame_choose(values, count);
     uint64_t offsets[MINIBLOCK];
     uint8_t positions[MINIBLOCK];
     size_t exceptions = offsets_of(values, count, &frame, offsets, positions);
@@ -62,19 +60,29 @@ static void put_miniblock(struct ps_buf *out, const int64_t *values, size_t coun
     out->len += (size_t)(at - start);
 }
 
+static size_t some_of(size_t count, size_t from)
+{
+    return count - from < MINIBLOCK ? count - from : MINIBLOCK;
+}
+
 void ps_int_column_put_plain(struct ps_buf *out, const int64_t *values, size_t count)
 {
-    for (size_t i = 0; i < count; i += MINIBLOCK)
-        put_miniblock(out, values + i, count - i < MINIBLOCK ? count - i : MINIBLOCK);
+    for (size_t i = 0; i < count; i += MINIBLOCK) {
+        size_t some = some_of(count, i);
+        struct ps_int_frame frame = ps_int_frame_of_all(values + i, some);
+        ps_int_frame_patch(values + i, some, &frame);
+        put_miniblock(out, values + i, some, frame);
+    }
 }
 
 size_t ps_int_column_plain_bits(const int64_t *values, size_t count, bool outliers)
 {
     size_t bits = 0;
     for (size_t i = 0; i < count; i += MINIBLOCK) {
-        size_t some = count - i < MINIBLOCK ? count - i : MINIBLOCK;
-        struct ps_int_frame frame = outliers ? ps_int_frame_choose(values + i, some)
-                                             : ps_int_frame_of_all(values + i, some);
+        size_t some = some_of(count, i);
+        struct ps_int_frame frame = ps_int_frame_of_all(values + i, some);
+        if (outliers)
+            ps_int_frame_patch(values + i, some, &frame);
         bits += 8 + 8 * ps_varint_size(ps_zigzag(frame.base)) + (frame.bits + 7) / 8 * 8;
     }
     return bits;
@@ -93,73 +101,81 @@ static void put_runs(struct ps_buf *out, const int64_t *values, size_t count, si
         scratch->lengths[run++] = (int64_t)(i - start);
         start = i;
     }
-    ps_buf_put_char(out, SHAPE_RUNS);
+    ps_buf_put_char(out, PS_INT_RUNS);
     ps_varint_put(out, runs);
     put_shaped(out, scratch->values, runs);
     put_shaped(out, scratch->lengths, runs);
 }
 
-static void put_deltas(struct ps_buf *out, const int64_t *values, size_t count)
-{
-    int64_t deltas[MINIBLOCK];
-    ps_buf_put_char(out, SHAPE_DELTAS);
-    ps_varint_put(out, ps_zigzag(values[0]));
-    for (size_t i = 1; i < count; i += MINIBLOCK) {
-        size_t some = count - i < MINIBLOCK ? count - i : MINIBLOCK;
-        for (size_t k = 0; k < some; k++)
-            deltas[k] = ps_int_minus(values[i + k], values[i + k - 1]);
-        put_miniblock(out, deltas, some);
-    }
-}
-
-struct costs {
-    size_t plain, deltas; /* bits, about */
+/* What the two shapes of miniblocks take, as if there were no exceptions. */
+struct frames {
+    struct ps_int_frame plain[MINIBLOCKS_MAX], deltas[MINIBLOCKS_MAX];
+    size_t plain_bits, delta_bits; /* about */
     size_t runs;
 };
 
-/* Widths of values and of differences, miniblock by miniblock, as if there were no exceptions. */
-static struct costs costs_of(const int64_t *values, size_t count)
+static void measure(const int64_t *values, size_t count, struct frames *out)
 {
-    struct costs costs = { .deltas = 8 * ps_varint_size(ps_zigzag(values[0])), .runs = 1 };
-    int64_t before = values[0];
-    for (size_t i = 0; i < count; i += MINIBLOCK) {
-        size_t some = count - i < MINIBLOCK ? count - i : MINIBLOCK;
-        int64_t min = values[i], max = min;
-        int64_t least = INT64_MAX, most = INT64_MIN;
-        for (size_t k = 0; k < some; k++) {
-            int64_t value = values[i + k], delta = ps_int_minus(value, before);
-            before = value;
-            costs.runs += delta != 0;
-            min = value < min ? value : min;
-            max = value > max ? value : max;
-            if (i + k == 0)
-                continue;
-            least = delta < least ? delta : least;
-            most = delta > most ? delta : most;
-        }
-        costs.plain += 8 * ps_varint_size(ps_zigzag(min)) +
-                       some * ps_bit_width((uint64_t)ps_int_minus(max, min));
-        if (least <= most)
-            costs.deltas += 8 * ps_varint_size(ps_zigzag(least)) +
-                            some * ps_bit_width((uint64_t)ps_int_minus(most, least));
+    out->plain_bits = 0;
+    out->delta_bits = 8 * ps_varint_size(ps_zigzag(values[0]));
+    out->runs = 1;
+    for (size_t i = 0, block = 0; i < count; i += MINIBLOCK, block++) {
+        struct ps_int_frame *plain = &out->plain[block], *deltas = &out->deltas[block];
+        *plain = ps_int_frame_of_all(values + i, some_of(count, i));
+        out->plain_bits += 8 * ps_varint_size(ps_zigzag(plain->base)) + plain->bits;
+        if (i + 1 == count)
+            break;
+        *deltas = ps_int_frame_of_deltas(values + i, some_of(count - 1, i), &out->runs);
+        out->delta_bits += 8 * ps_varint_size(ps_zigzag(deltas->base)) + deltas->bits;
     }
-    return costs;
+}
+
+static void put_plain(struct ps_buf *out, const int64_t *values, size_t count,
+                      struct ps_int_frame *frames)
+{
+    ps_buf_put_char(out, PS_INT_PLAIN);
+    for (size_t i = 0; i < count; i += MINIBLOCK, frames++) {
+        ps_int_frame_patch(values + i, some_of(count, i), frames);
+        put_miniblock(out, values + i, some_of(count, i), *frames);
+    }
+}
+
+static void put_deltas(struct ps_buf *out, const int64_t *values, size_t count,
+                       struct ps_int_frame *frames)
+{
+    int64_t deltas[MINIBLOCK];
+    ps_buf_put_char(out, PS_INT_DELTAS);
+    ps_varint_put(out, ps_zigzag(values[0]));
+    for (size_t i = 1; i < count; i += MINIBLOCK, frames++) {
+        size_t some = some_of(count, i);
+        for (size_t k = 0; k < some; k++)
+            deltas[k] = ps_int_minus(values[i + k], values[i + k - 1]);
+        ps_int_frame_patch(deltas, some, frames);
+        put_miniblock(out, deltas, some, *frames);
+    }
 }
 
 /* Any shape but runs; returns how many runs there are. */
 static size_t put_shaped(struct ps_buf *out, const int64_t *values, size_t count)
 {
-    struct costs costs = costs_of(values, count);
-    if (costs.runs == 1) {
-        ps_buf_put_char(out, SHAPE_CONSTANT);
+    struct frames frames;
+    measure(values, count, &frames);
+    if (frames.runs == 1) {
+        ps_buf_put_char(out, PS_INT_CONSTANT);
         ps_varint_put(out, ps_zigzag(values[0]));
-    } else if (costs.deltas < costs.plain) {
-        put_deltas(out, values, count);
+    } else if (frames.delta_bits < frames.plain_bits) {
+        put_deltas(out, values, count, frames.deltas);
     } else {
-        ps_buf_put_char(out, SHAPE_PLAIN);
-        ps_int_column_put_plain(out, values, count);
+        put_plain(out, values, count, frames.plain);
     }
-    return costs.runs;
+    return frames.runs;
+}
+
+/* A run takes about the bits of a value as they are now, and at least one more for its length. */
+static bool runs_may_pay(size_t runs, size_t count, size_t shaped_bits)
+{
+    return runs > 1 && runs <= PS_INT_COLUMN_RUNS_MAX &&
+           runs * (shaped_bits + count) < count * shaped_bits;
 }
 
 void ps_int_column_put(struct ps_buf *out, const int64_t *values, size_t count,
@@ -168,8 +184,7 @@ void ps_int_column_put(struct ps_buf *out, const int64_t *values, size_t count,
     if (count == 0)
         return;
     size_t start = out->len, runs = put_shaped(out, values, count), shaped = out->len - start;
-    /* A run takes at least a few bits of value and of length: only then is it worth a try. */
-    if (runs == 1 || runs > PS_INT_COLUMN_RUNS_MAX || runs * 4 > shaped * 8 || !ps_buf_ok(out))
+    if (!ps_buf_ok(out) || !runs_may_pay(runs, count, shaped * 8))
         return;
     put_runs(out, values, count, runs, scratch);
     size_t as_runs = out->len - start - shaped;
@@ -232,18 +247,43 @@ static bool take_miniblock(struct ps_byte_cursor *in, size_t count, int64_t *bas
     return true;
 }
 
+PS_WIDE_LOOP
+static void add_base(const uint64_t *offsets, size_t count, uint64_t base, int64_t *out)
+{
+    for (size_t k = 0; k < count; k++)
+        out[k] = (int64_t)(base + offsets[k]);
+}
+
 bool ps_int_column_take_plain(struct ps_byte_cursor *in, size_t count, int64_t *out)
 {
     uint64_t offsets[MINIBLOCK];
+    if (count <= PS_INT_FEW && ps_int_few_take_block(in, count, out))
+        return true;
     for (size_t i = 0; i < count; i += MINIBLOCK) {
-        size_t some = count - i < MINIBLOCK ? count - i : MINIBLOCK;
+        size_t some = some_of(count, i);
         int64_t base;
         if (!take_miniblock(in, some, &base, offsets))
             return false;
-        for (size_t k = 0; k < some; k++)
-            out[i + k] = (int64_t)((uint64_t)base + offsets[k]);
+        add_base(offsets, some, (uint64_t)base, out + i);
     }
     return true;
+}
+
+/* out[k] = value + the first k + 1 differences; returns the last. Four at a time by hand: compilers
+ * leave loops alone that carry something on. */
+static uint64_t add_up(const uint64_t *offsets, size_t count, uint64_t base, uint64_t value,
+                       int64_t *out)
+{
+    size_t k = 0;
+    for (; k + 4 <= count; k += 4) {
+        out[k] = (int64_t)(value += base + offsets[k]);
+        out[k + 1] = (int64_t)(value += base + offsets[k + 1]);
+        out[k + 2] = (int64_t)(value += base + offsets[k + 2]);
+        out[k + 3] = (int64_t)(value += base + offsets[k + 3]);
+    }
+    for (; k < count; k++)
+        out[k] = (int64_t)(value += base + offsets[k]);
+    return value;
 }
 
 static bool take_deltas(struct ps_byte_cursor *in, size_t count, int64_t *out)
@@ -253,14 +293,11 @@ static bool take_deltas(struct ps_byte_cursor *in, size_t count, int64_t *out)
         return false;
     uint64_t value = (uint64_t)out[0];
     for (size_t i = 1; i < count; i += MINIBLOCK) {
-        size_t some = count - i < MINIBLOCK ? count - i : MINIBLOCK;
+        size_t some = some_of(count, i);
         int64_t base;
         if (!take_miniblock(in, some, &base, offsets))
             return false;
-        for (size_t k = 0; k < some; k++) {
-            value += (uint64_t)base + offsets[k];
-            out[i + k] = (int64_t)value;
-        }
+        value = add_up(offsets, some, (uint64_t)base, value, out + i);
     }
     return true;
 }
@@ -279,11 +316,11 @@ static bool take_constant(struct ps_byte_cursor *in, size_t count, int64_t *out)
 static bool take_simple(struct ps_byte_cursor *in, uint8_t shape, size_t count, int64_t *out)
 {
     switch (shape) {
-    case SHAPE_CONSTANT:
+    case PS_INT_CONSTANT:
         return take_constant(in, count, out);
-    case SHAPE_PLAIN:
+    case PS_INT_PLAIN:
         return ps_int_column_take_plain(in, count, out);
-    case SHAPE_DELTAS:
+    case PS_INT_DELTAS:
         return take_deltas(in, count, out);
     default:
         return false;
@@ -318,7 +355,7 @@ bool ps_int_column_take(struct ps_byte_cursor *in, size_t count, int64_t *out,
         return true;
     if (!ps_cursor_byte(in, &shape))
         return false;
-    if (shape == SHAPE_RUNS)
+    if (shape == PS_INT_RUNS)
         return take_runs(in, count, out, scratch);
     return take_simple(in, shape, count, out);
 }

@@ -26,6 +26,14 @@ enum {
     PS_INT_COLUMN_RUNS_MAX = PS_INT_COLUMN_MAX / 2,
 };
 
+/* The byte in front. */
+enum ps_int_shape {
+    PS_INT_CONSTANT,
+    PS_INT_PLAIN,
+    PS_INT_DELTAS,
+    PS_INT_RUNS,
+};
+
 /* Room for runs, of either direction. */
 struct ps_int_column_scratch {
     int64_t values[PS_INT_COLUMN_RUNS_MAX], lengths[PS_INT_COLUMN_RUNS_MAX];

@@ -2,13 +2,23 @@
 
 #include "core/telemetry/bit_pack.h"
 #include "core/telemetry/byte_cursor.h"
+#include "core/telemetry/wide_loop.h"
 
 enum {
     PATCH_WIDTH_MIN = 4, /* narrower miniblocks gain nothing from exceptions */
     PATCH_COUNT_MIN = 8,
+    FEW_SHARE = 16, /* an exception costs two bytes: one in so many pays for a bit of the others */
 };
 
-/* Every value an offset from the smallest, no exceptions. */
+static struct ps_int_frame frame_of(int64_t min, int64_t max, size_t count)
+{
+    struct ps_int_frame all = { .base = min, .range = (uint64_t)ps_int_minus(max, min) };
+    all.width = ps_bit_width(all.range);
+    all.bits = count * all.width;
+    return all;
+}
+
+PS_WIDE_LOOP
 struct ps_int_frame ps_int_frame_of_all(const int64_t *values, size_t count)
 {
     int64_t min = values[0], max = values[0];
@@ -16,10 +26,22 @@ struct ps_int_frame ps_int_frame_of_all(const int64_t *values, size_t count)
         min = values[i] < min ? values[i] : min;
         max = values[i] > max ? values[i] : max;
     }
-    struct ps_int_frame all = { .base = min, .range = (uint64_t)ps_int_minus(max, min) };
-    all.width = ps_bit_width(all.range);
-    all.bits = count * all.width;
-    return all;
+    return frame_of(min, max, count);
+}
+
+PS_WIDE_LOOP
+struct ps_int_frame ps_int_frame_of_deltas(const int64_t *values, size_t count, size_t *changes)
+{
+    int64_t min = INT64_MAX, max = INT64_MIN;
+    size_t changed = 0;
+    for (size_t i = 0; i < count; i++) {
+        int64_t delta = ps_int_minus(values[i + 1], values[i]);
+        min = delta < min ? delta : min;
+        max = delta > max ? delta : max;
+        changed += delta != 0;
+    }
+    *changes += changed;
+    return frame_of(min, max, count);
 }
 
 /* The width, below that of all, that is cheapest if wider values become exceptions; *bits its cost.
@@ -55,28 +77,47 @@ static int64_t middle_of_some(const int64_t *values, size_t count)
     return some[2];
 }
 
+/* How values lie in a frame: what says whether some are far off. */
+struct spread {
+    uint64_t away;       /* sum of distances from the middle, >> `shift` each */
+    size_t high, beside; /* values that half the width, upward from the base and around the middle,
+                            would leave out */
+};
+
+PS_WIDE_LOOP
+static struct spread spread_of(const int64_t *values, size_t count,
+                               const struct ps_int_frame *frame, int64_t middle, unsigned shift)
+{
+    uint64_t away_sum = 0, high = 0, beside = 0, quarter = 1ull << (frame->width - 1) >> 1;
+    unsigned top = frame->width - 1;
+    for (size_t i = 0; i < count; i++) {
+        int64_t away = ps_int_minus(values[i], middle), sign = away >> 63;
+        away_sum += ((uint64_t)(away ^ sign) - (uint64_t)sign) >> shift;
+        high += (uint64_t)ps_int_minus(values[i], frame->base) >> top;
+        beside += ((uint64_t)away + quarter) >> top != 0;
+    }
+    return (struct spread){ .away = away_sum, .high = high, .beside = beside };
+}
+
 /* Is it worth looking for exceptions? Where values fill their width evenly or in a bell, none would
- * pay; where a few are far off, most are much nearer to the middle than the range is wide. */
+ * pay; where a few are far off, most are much nearer to the middle than the range is wide, or only
+ * those few keep the width from being one less. */
 static bool may_have_outliers(const int64_t *values, size_t count, const struct ps_int_frame *frame,
                               int64_t middle)
 {
-    uint64_t sum = 0;
-    if (frame->width > 48)
-        return true;
-    uint64_t range = frame->range, half = 1ull << (frame->width - 1);
-    if (range - half < half / 4) /* just too wide for a bit less */
-        return true;
-    for (size_t i = 0; i < count; i++) {
-        int64_t away = ps_int_minus(values[i], middle), sign = away >> 63;
-        sum += (uint64_t)((away ^ sign) - sign);
-    }
-    return sum * 8 < range * count;
+    unsigned shift = frame->width > 48 ? 16 : 0; /* the sums must not overflow */
+    struct spread spread = spread_of(values, count, frame, middle, shift);
+    size_t few = count / FEW_SHARE;
+    return spread.away * 8 < (frame->range >> shift) * count || spread.high <= few ||
+           spread.beside <= few;
 }
 
 /* A window from `min` up leaves out values far above; one around the middle, on both sides. */
-static void patch_frame(const int64_t *values, size_t count, struct ps_int_frame *frame)
+void ps_int_frame_patch(const int64_t *values, size_t count, struct ps_int_frame *frame)
 {
     unsigned above[65] = { 0 }, around[65] = { 0 };
+    if (frame->width <= PATCH_WIDTH_MIN || count < PATCH_COUNT_MIN)
+        return;
     int64_t min = frame->base, middle = middle_of_some(values, count);
     if (!may_have_outliers(values, count, frame, middle))
         return;
@@ -97,12 +138,4 @@ static void patch_frame(const int64_t *values, size_t count, struct ps_int_frame
                                         .bits = bits,
                                         .patched = true };
     }
-}
-
-struct ps_int_frame ps_int_frame_choose(const int64_t *values, size_t count)
-{
-    struct ps_int_frame frame = ps_int_frame_of_all(values, count);
-    if (frame.width > PATCH_WIDTH_MIN && count >= PATCH_COUNT_MIN)
-        patch_frame(values, count, &frame);
-    return frame;
 }

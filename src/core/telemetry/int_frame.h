@@ -26,7 +26,11 @@ static inline int64_t ps_int_minus(int64_t a, int64_t b)
 
 /** Every value an offset from the least, no exceptions; `count` >= 1. */
 struct ps_int_frame ps_int_frame_of_all(const int64_t *values, size_t count);
-/** The cheapest; if it is `patched`, its width is below 64. */
-struct ps_int_frame ps_int_frame_choose(const int64_t *values, size_t count);
+/** The same of the differences values[i + 1] - values[i], `count` >= 1 of them, so of one value
+ *  more. @param changes  grows by how many of them are not 0 */
+struct ps_int_frame ps_int_frame_of_deltas(const int64_t *values, size_t count, size_t *changes);
+/** Make the frame of all a cheaper one if there is one; if it is `patched`, its width is below
+ *  64. */
+void ps_int_frame_patch(const int64_t *values, size_t count, struct ps_int_frame *frame);
 
 #endif

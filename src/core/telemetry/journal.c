@@ -24,26 +24,6 @@ enum kind {
 
 static const double powers_of_ten[DECIMALS_MAX + 1] = { 1, 10, 100, 1e3, 1e4, 1e5, 1e6 };
 
-static uint64_t zigzag(int64_t value)
-{
-    return (uint64_t)value << 1 ^ (uint64_t)(value >> 63);
-}
-
-static int64_t unzigzag(uint64_t value)
-{
-    return (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
-}
-
-static uint8_t *put_varint(uint8_t *at, uint64_t value)
-{
-    while (value >= 0x80) {
-        *at++ = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    *at++ = (uint8_t)value;
-    return at;
-}
-
 void ps_journal_begin(struct ps_journal_encoder *encoder, struct ps_buf *out)
 {
     *encoder = (struct ps_journal_encoder){ .out = out, .start = out->len };
@@ -87,7 +67,7 @@ static uint8_t *put_kind(uint8_t *at, unsigned kind, uint32_t ttl_s)
         return at;
     }
     *at++ = (uint8_t)(kind | KIND_HAS_TTL);
-    return put_varint(at, ttl_s);
+    return ps_varint_write(at, ttl_s);
 }
 
 static uint8_t *put_double(struct ps_journal_encoder *encoder, uint8_t *at, double value,
@@ -96,7 +76,7 @@ static uint8_t *put_double(struct ps_journal_encoder *encoder, uint8_t *at, doub
     int64_t mantissa;
     if (as_decimal(encoder, value, &mantissa)) {
         at = put_kind(at, KIND_DECIMAL + encoder->decimals, ttl_s);
-        return put_varint(at, zigzag(mantissa));
+        return ps_varint_write(at, ps_zigzag(mantissa));
     }
     at = put_kind(at, KIND_DOUBLE, ttl_s);
     memcpy(at, &value, sizeof value);
@@ -110,8 +90,8 @@ void ps_journal_put(struct ps_journal_encoder *encoder, uint32_t series, int64_t
     if (!ps_buf_reserve(encoder->out, RECORD_BYTES_MAX + text_len))
         return;
     uint8_t *start = (uint8_t *)encoder->out->data + encoder->out->len, *at = start;
-    at = put_varint(at, zigzag((int64_t)series - (int64_t)encoder->series));
-    at = put_varint(at, zigzag((int64_t)((uint64_t)ts_ms - (uint64_t)encoder->ts_ms)));
+    at = ps_varint_write(at, ps_zigzag((int64_t)series - (int64_t)encoder->series));
+    at = ps_varint_write(at, ps_zigzag((int64_t)((uint64_t)ts_ms - (uint64_t)encoder->ts_ms)));
     encoder->series = series;
     encoder->ts_ms = ts_ms;
     switch (value->type) {
@@ -123,7 +103,7 @@ void ps_journal_put(struct ps_journal_encoder *encoder, uint32_t series, int64_t
         break;
     case PS_VALUE_LONG:
         at = put_kind(at, KIND_LONG, ttl_s);
-        at = put_varint(at, zigzag(value->integer));
+        at = ps_varint_write(at, ps_zigzag(value->integer));
         break;
     case PS_VALUE_DOUBLE:
         at = put_double(encoder, at, value->real, ttl_s);
@@ -131,7 +111,7 @@ void ps_journal_put(struct ps_journal_encoder *encoder, uint32_t series, int64_t
     case PS_VALUE_STRING:
     case PS_VALUE_JSON:
         at = put_kind(at, value->type == PS_VALUE_STRING ? KIND_STRING : KIND_JSON, ttl_s);
-        at = put_varint(at, text_len);
+        at = ps_varint_write(at, text_len);
         if (text_len)
             memcpy(at, value->text, text_len);
         at += text_len;
@@ -159,124 +139,147 @@ enum ps_status ps_journal_open(struct ps_journal_decoder *decoder, const void *b
     memcpy(&sum, bytes + 1, sizeof sum);
     if (sum != XXH3_64bits(bytes + HEADER_BYTES, len - HEADER_BYTES))
         return PS_EPROTO;
-    *decoder = (struct ps_journal_decoder){ .at = bytes + HEADER_BYTES,
-                                            .end = bytes + len,
-                                            .version = bytes[0] };
+    *decoder =
+        (struct ps_journal_decoder){ .in = { .at = bytes + HEADER_BYTES, .end = bytes + len },
+                                     .version = bytes[0] };
     return PS_OK;
 }
 
-/* Behind the number, or NULL: it has no end. */
-static const uint8_t *take_long_varint(const uint8_t *at, const uint8_t *end, uint64_t *out)
+static inline bool take_text(struct ps_byte_cursor *in, struct ps_value *value)
 {
-    uint64_t value = 0;
-    for (unsigned shift = 0; at < end && shift < 64; shift += 7) {
-        uint8_t byte = *at++;
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            *out = value;
-            return at;
-        }
-    }
-    return NULL;
-}
-
-static inline bool take_varint(struct ps_journal_decoder *decoder, uint64_t *out)
-{
-    const uint8_t *at = decoder->at;
-    if (at == decoder->end)
-        return false;
-    if (*at < 0x80) { /* nearly always */
-        *out = *at;
-        decoder->at = at + 1;
-        return true;
-    }
-    at = take_long_varint(at, decoder->end, out);
-    if (at)
-        decoder->at = at;
-    return at != NULL;
-}
-
-static inline bool take_text(struct ps_journal_decoder *decoder, struct ps_value *value)
-{
-    uint64_t len;
-    if (!take_varint(decoder, &len) || len > (uint64_t)(decoder->end - decoder->at))
+    size_t len;
+    const uint8_t *text;
+    if (!ps_cursor_count(in, ps_cursor_left(in), &len) || !ps_cursor_bytes(in, len, &text))
         return false;
     value->len = (uint32_t)len;
-    value->text = (const char *)decoder->at;
-    decoder->at += len;
+    value->text = (const char *)text;
     return true;
 }
 
 /* The kind, and the time to live that may follow it. */
-static inline bool take_kind(struct ps_journal_decoder *decoder, unsigned *kind, uint32_t *ttl_s)
+static inline bool take_kind(struct ps_byte_cursor *in, uint8_t version, uint8_t *kind,
+                             uint32_t *ttl_s)
 {
     uint64_t ttl = 0;
-    if (decoder->at == decoder->end)
+    if (!ps_cursor_byte(in, kind))
         return false;
-    *kind = *decoder->at++;
-    if (*kind & KIND_HAS_TTL && decoder->version != VERSION_WITHOUT_TTL) {
-        *kind &= ~(unsigned)KIND_HAS_TTL;
-        if (!take_varint(decoder, &ttl) || ttl == 0 || ttl > UINT32_MAX)
+    if (*kind & KIND_HAS_TTL && version != VERSION_WITHOUT_TTL) {
+        *kind &= (uint8_t)~KIND_HAS_TTL;
+        if (!ps_cursor_varint(in, &ttl) || ttl == 0 || ttl > UINT32_MAX)
             return false;
     }
     *ttl_s = (uint32_t)ttl;
     return true;
 }
 
-static inline bool take_value(struct ps_journal_decoder *decoder, unsigned kind,
-                              struct ps_value *value)
+/* What is not a number of varint length. */
+static inline bool take_other(struct ps_byte_cursor *in, uint8_t kind, struct ps_value *value)
 {
-    uint64_t raw;
+    const uint8_t *bytes;
+    value->len = 0;
     switch (kind) {
     case KIND_FALSE:
     case KIND_TRUE:
-        *value = (struct ps_value){ .type = PS_VALUE_BOOLEAN, .boolean = kind == KIND_TRUE };
-        return true;
-    case KIND_LONG:
-        *value = (struct ps_value){ .type = PS_VALUE_LONG };
-        if (!take_varint(decoder, &raw))
-            return false;
-        value->integer = unzigzag(raw);
+        value->type = PS_VALUE_BOOLEAN;
+        value->integer = 0;
+        value->boolean = kind == KIND_TRUE;
         return true;
     case KIND_DOUBLE:
-        *value = (struct ps_value){ .type = PS_VALUE_DOUBLE };
-        if (decoder->end - decoder->at < (ptrdiff_t)sizeof value->real)
+        value->type = PS_VALUE_DOUBLE;
+        if (!ps_cursor_bytes(in, sizeof value->real, &bytes))
             return false;
-        memcpy(&value->real, decoder->at, sizeof value->real);
-        decoder->at += sizeof value->real;
+        memcpy(&value->real, bytes, sizeof value->real);
         return true;
     case KIND_STRING:
     case KIND_JSON:
-        *value = (struct ps_value){ .type = kind == KIND_STRING ? PS_VALUE_STRING : PS_VALUE_JSON };
-        return take_text(decoder, value);
+        value->type = kind == KIND_STRING ? PS_VALUE_STRING : PS_VALUE_JSON;
+        return take_text(in, value);
     default:
-        if (kind < KIND_DECIMAL || kind > KIND_DECIMAL + DECIMALS_MAX ||
-            !take_varint(decoder, &raw))
-            return false;
-        *value =
-            (struct ps_value){ .type = PS_VALUE_DOUBLE,
-                               .real = (double)unzigzag(raw) / powers_of_ten[kind - KIND_DECIMAL] };
-        return true;
+        return false;
     }
+}
+
+static inline bool is_number(uint8_t kind)
+{
+    return kind == KIND_LONG || (uint8_t)(kind - KIND_DECIMAL) <= DECIMALS_MAX;
+}
+
+static inline bool take_value(struct ps_byte_cursor *in, uint8_t kind, struct ps_value *value)
+{
+    int64_t number;
+    if (!is_number(kind))
+        return take_other(in, kind, value);
+    if (!ps_cursor_signed(in, &number))
+        return false;
+    value->len = 0;
+    if (kind == KIND_LONG) {
+        value->type = PS_VALUE_LONG;
+        value->integer = number;
+    } else {
+        value->type = PS_VALUE_DOUBLE;
+        value->real = (double)number / powers_of_ten[kind - KIND_DECIMAL];
+    }
+    return true;
+}
+
+/* As take_value(), without the value. */
+static inline bool skip_value(struct ps_byte_cursor *in, uint8_t kind)
+{
+    struct ps_value value;
+    uint64_t raw;
+    return is_number(kind) ? ps_cursor_varint(in, &raw) : take_other(in, kind, &value);
+}
+
+/* Whose the next record is, and when: what stands in it as a difference. */
+static inline bool take_place(struct ps_byte_cursor *in, uint32_t *series, int64_t *ts_ms)
+{
+    int64_t jump, later;
+    if (!ps_cursor_signed(in, &jump) || !ps_cursor_signed(in, &later))
+        return false;
+    *series = (uint32_t)((uint64_t)*series + (uint64_t)jump);
+    *ts_ms = (int64_t)((uint64_t)*ts_ms + (uint64_t)later);
+    return true;
+}
+
+/* Whatever happens, the decoder and the record are written at the end only: what stands in the
+ * meantime lives in registers. */
+static inline enum ps_status next_of(struct ps_journal_decoder *decoder, uint32_t first,
+                                     uint32_t last, struct ps_journal_record *record)
+{
+    struct ps_byte_cursor in = { .at = decoder->in.at, .end = decoder->in.end };
+    uint32_t series = decoder->series, index = decoder->index, ttl_s;
+    int64_t ts_ms = decoder->ts_ms;
+    for (; in.at != in.end; index++) {
+        struct ps_value value;
+        uint8_t kind;
+        if (!take_place(&in, &series, &ts_ms) || !take_kind(&in, decoder->version, &kind, &ttl_s))
+            return PS_EPROTO;
+        if (series < first || series > last) {
+            if (!skip_value(&in, kind))
+                return PS_EPROTO;
+            continue;
+        }
+        if (!take_value(&in, kind, &value))
+            return PS_EPROTO;
+        decoder->in.at = in.at;
+        decoder->ts_ms = ts_ms;
+        decoder->series = series;
+        decoder->index = index + 1;
+        *record = (struct ps_journal_record){
+            .series = series, .ts_ms = ts_ms, .value = value, .ttl_s = ttl_s, .index = index
+        };
+        return PS_OK;
+    }
+    return PS_ENOTFOUND;
+}
+
+enum ps_status ps_journal_next_of(struct ps_journal_decoder *decoder, uint32_t first, uint32_t last,
+                                  struct ps_journal_record *record)
+{
+    return next_of(decoder, first, last, record);
 }
 
 enum ps_status ps_journal_next(struct ps_journal_decoder *decoder, struct ps_journal_record *record)
 {
-    if (decoder->at == decoder->end)
-        return PS_ENOTFOUND;
-    struct ps_journal_decoder now = *decoder; /* a copy that can live in registers */
-    uint64_t series, ts;
-    if (!take_varint(&now, &series) || !take_varint(&now, &ts))
-        return PS_EPROTO;
-    now.series = (uint32_t)((uint64_t)now.series + (uint64_t)unzigzag(series));
-    now.ts_ms = (int64_t)((uint64_t)now.ts_ms + (uint64_t)unzigzag(ts));
-    struct ps_journal_record found = { .series = now.series,
-                                       .ts_ms = now.ts_ms,
-                                       .index = now.index++ };
-    unsigned kind;
-    if (!take_kind(&now, &kind, &found.ttl_s) || !take_value(&now, kind, &found.value))
-        return PS_EPROTO;
-    *decoder = now;
-    *record = found;
-    return PS_OK;
+    return next_of(decoder, 0, UINT32_MAX, record);
 }

@@ -24,6 +24,7 @@
 
 #include "core/buf.h"
 #include "core/status.h"
+#include "core/telemetry/byte_cursor.h"
 #include "core/value.h"
 
 struct ps_journal_encoder {
@@ -51,7 +52,7 @@ struct ps_journal_record {
 };
 
 struct ps_journal_decoder {
-    const uint8_t *at, *end;
+    struct ps_byte_cursor in; /* the rest of the blob */
     int64_t ts_ms;
     uint32_t series;
     uint32_t index; /* of the next record */
@@ -66,5 +67,10 @@ enum ps_status ps_journal_open(struct ps_journal_decoder *decoder, const void *b
 PS_MUST_CHECK
 enum ps_status ps_journal_next(struct ps_journal_decoder *decoder,
                                struct ps_journal_record *record);
+/** The next record of a series in [first, last]; what lies before it is passed over, which takes
+ *  about half the time of reading it. Returns: as ps_journal_next() */
+PS_MUST_CHECK
+enum ps_status ps_journal_next_of(struct ps_journal_decoder *decoder, uint32_t first, uint32_t last,
+                                  struct ps_journal_record *record);
 
 #endif

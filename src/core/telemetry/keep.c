@@ -24,6 +24,35 @@ void ps_keep_count(const struct ps_keep *keep, enum ps_metric metric, int64_t n)
         ps_metrics_add(keep->metrics, keep->metrics_lane, metric, n);
 }
 
+enum ps_status ps_keep_failed(struct ps_keep *keep, const struct ps_run_file *file,
+                              enum ps_status st)
+{
+    if (st != PS_OK)
+        ps_text_set(&keep->why, "%s", ps_run_file_error(file));
+    return st;
+}
+
+enum ps_status ps_keep_call(struct ps_keep *keep,
+                            enum ps_status (*change)(struct ps_db *db, void *arg), void *arg)
+{
+    return ps_writer_call_why(keep->writer, change, arg, &keep->why);
+}
+
+void ps_keep_show_files(struct ps_keep *keep)
+{
+    struct ps_stmt *stmt;
+    bool row = false;
+    if (!keep->metrics ||
+        ps_db_prepare(keep->db, "SELECT count(*) FROM telemetry_file WHERE state = 0", &stmt) !=
+            PS_OK ||
+        ps_stmt_step(stmt, &row) != PS_OK || !row)
+        return; /* the next change shows it */
+    int64_t live = ps_stmt_int(stmt, 0);
+    ps_stmt_reset(stmt);
+    ps_keep_count(keep, PS_METRIC_FILES, live - keep->files_counted);
+    keep->files_counted = live;
+}
+
 static bool is_to_stop(const struct ps_keep *keep)
 {
     return keep->stop && atomic_load_explicit(keep->stop, memory_order_relaxed);
@@ -66,14 +95,14 @@ static enum ps_status count_up(struct ps_db *db, void *arg)
 
 enum ps_status ps_keep_make_sure(struct ps_keep *keep)
 {
-    return ps_writer_call(keep->writer, count_up, NULL);
+    return ps_keep_call(keep, count_up, NULL);
 }
 
 enum ps_status ps_keep_settle_aside(struct ps_keep *keep)
 {
     struct aside aside;
     while (ps_store_next_aside(keep->store, aside.name, aside.renamed)) {
-        enum ps_status st = ps_writer_call(keep->writer, put_aside, &aside);
+        enum ps_status st = ps_keep_call(keep, put_aside, &aside);
         if (st != PS_OK)
             return st;
         ps_store_settle_aside(keep->store, aside.name);
@@ -83,18 +112,17 @@ enum ps_status ps_keep_settle_aside(struct ps_keep *keep)
 
 enum ps_status ps_keep_borrow(struct ps_keep *keep, const char *name, struct ps_run_file **out)
 {
-    struct ps_text why = { "" };
     if (keep->lent && strcmp(keep->lent_name, name) == 0) {
         *out = keep->lent;
         return PS_OK;
     }
-    enum ps_status st = ps_store_borrow(keep->store, name, true, out, &why);
+    enum ps_status st = ps_store_borrow(keep->store, name, true, out, &keep->why);
     if (st != PS_EPROTO)
         return st;
-    ps_store_set_aside(keep->store, name, why.data);
+    ps_store_set_aside(keep->store, name, keep->why.data);
     st = ps_keep_settle_aside(keep);
     if (st == PS_OK)
-        st = ps_store_borrow(keep->store, name, true, out, NULL);
+        st = ps_store_borrow(keep->store, name, true, out, &keep->why);
     return st == PS_EPROTO ? PS_EBUSY : st; /* a reader still holds the damaged one */
 }
 
@@ -114,7 +142,7 @@ static enum ps_status load_ttl(struct ps_keep *keep, bool fresh)
     keep->ttl_loaded_ms = 0;
     enum ps_status st = ps_db_begin_read(keep->db);
     if (st == PS_OK)
-        st = ps_ttl_table_load(keep->db, keep->default_ttl_s, &keep->ttl);
+        st = ps_ttl_table_refresh(keep->db, keep->default_ttl_s, &keep->ttl);
     ps_db_rollback(keep->db);
     if (st == PS_OK)
         keep->ttl_loaded_ms = now_ms ? now_ms : 1;
@@ -140,12 +168,15 @@ static enum ps_status ask_catalogue(struct ps_keep *keep, uint32_t series, uint3
     return ps_ttl_default(keep->db, &entity, keep->default_ttl_s, ttl_s);
 }
 
+enum ps_status ps_keep_load_ttl(struct ps_keep *keep)
+{
+    return load_ttl(keep, false);
+}
+
 enum ps_status ps_keep_default_ttl(struct ps_keep *keep, uint32_t series, uint32_t *ttl_s)
 {
-    enum ps_status st = load_ttl(keep, false);
-    if (st != PS_OK || ps_ttl_table_find(&keep->ttl, series, ttl_s))
-        return st;
-    return ask_catalogue(keep, series, ttl_s);
+    return ps_ttl_table_find(&keep->ttl, series, ttl_s) ? PS_OK
+                                                        : ask_catalogue(keep, series, ttl_s);
 }
 
 enum ps_status ps_keep_greatest_ttl(struct ps_keep *keep, bool fresh, uint32_t *ttl_s)

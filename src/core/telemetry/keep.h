@@ -45,6 +45,9 @@ struct ps_keep {
     void (*breathe)(struct ps_keep *keep, void *arg);
     void *breathe_arg;
 
+    /* Why the last of their calls failed, naming the file; "" if it is not known. For the log. */
+    struct ps_text why;
+
     /* their own, between calls */
     struct ps_ttl_table ttl;  /* defaults of all series, as of ttl_loaded_ms */
     int64_t ttl_loaded_ms;    /* monotonic; 0 = not loaded */
@@ -62,6 +65,15 @@ struct ps_keep {
 void ps_keep_deinit(struct ps_keep *keep);
 
 void ps_keep_count(const struct ps_keep *keep, enum ps_metric metric, int64_t n);
+/** Keep a file's error in `why`; returns `st`. */
+enum ps_status ps_keep_failed(struct ps_keep *keep, const struct ps_run_file *file,
+                              enum ps_status st);
+/** ps_writer_call(); the database's text is kept in `why`. */
+PS_MUST_CHECK
+enum ps_status ps_keep_call(struct ps_keep *keep,
+                            enum ps_status (*change)(struct ps_db *db, void *arg), void *arg);
+/** Bring the metric of live files up to what the manifest has. */
+void ps_keep_show_files(struct ps_keep *keep);
 
 /** Let others have their turn. Returns: PS_OK, or PS_ECLOSED: it is time to stop. */
 PS_MUST_CHECK
@@ -89,8 +101,12 @@ enum ps_status ps_keep_make_sure(struct ps_keep *keep);
 PS_MUST_CHECK
 enum ps_status ps_keep_settle_aside(struct ps_keep *keep);
 
+/** Have the default times to live of all series at hand, at most a minute old. Returns: PS_OK;
+ *  PS_ESTORE; PS_ENOMEM */
+PS_MUST_CHECK
+enum ps_status ps_keep_load_ttl(struct ps_keep *keep);
 /**
- * The default time to live of a series, 0 = for ever, at most a minute old.
+ * The default time to live of a series, 0 = for ever, as of ps_keep_load_ttl().
  * Returns: PS_OK; PS_ENOTFOUND the series is not in the catalogue any more; PS_ESTORE; PS_ENOMEM
  */
 PS_MUST_CHECK

@@ -1,45 +1,42 @@
 #include "core/telemetry/known_series.h"
 
-enum { WINDOW_MIN = 8 };
-
-static size_t window_size(const struct ps_known_series *known)
-{
-    size_t size = 2 * known->hits;
-    return size < WINDOW_MIN ? WINDOW_MIN : size > PS_KNOWN_SERIES_MAX ? PS_KNOWN_SERIES_MAX : size;
-}
-
-static enum ps_status read_window(struct ps_known_series *known, struct ps_run_file *file,
-                                  uint32_t from)
+/* Rows are all that files of earlier versions have. */
+static enum ps_status load_rows(struct ps_known_series *known, struct ps_run_file *file)
 {
     struct ps_stmt *stmt;
     bool row;
-    size_t size = window_size(known);
-    known->count = known->at = known->hits = 0;
-    enum ps_status st = ps_db_prepare(
-        ps_run_file_db(file), "SELECT id FROM series WHERE id >= ? ORDER BY id LIMIT ?", &stmt);
-    if (st != PS_OK)
-        return ps_run_file_failed(file, st);
-    ps_stmt_bind_int(stmt, 1, from);
-    ps_stmt_bind_int(stmt, 2, (int64_t)size);
-    while ((st = ps_stmt_step(stmt, &row)) == PS_OK && row && known->count < size)
-        known->ids[known->count++] = (uint32_t)ps_stmt_int(stmt, 0);
-    ps_stmt_reset(stmt);
-    known->to_end = known->count < size;
-    known->loaded = st == PS_OK;
+    enum ps_status st = ps_db_prepare(ps_run_file_db(file), "SELECT id FROM series", &stmt);
+    while (st == PS_OK && (st = ps_stmt_step(stmt, &row)) == PS_OK && row)
+        (void)ps_id_set_add(&known->ids, (uint32_t)ps_stmt_int(stmt, 0));
     return ps_run_file_failed(file, st);
 }
 
-enum ps_status ps_known_series_has(struct ps_known_series *known, struct ps_run_file *file,
-                                   uint32_t series, bool *out)
+/* What cannot be read of a damaged page is described again when it is met. */
+static enum ps_status note_page(void *arg, const void *body, size_t len)
 {
-    while (known->at < known->count && known->ids[known->at] < series)
-        known->at++;
-    if (!known->loaded || (known->at == known->count && !known->to_end)) {
-        enum ps_status st = read_window(known, file, series);
-        if (st != PS_OK)
-            return st;
-    }
-    *out = known->at < known->count && known->ids[known->at] == series;
-    known->hits += *out;
+    struct ps_known_series *known = arg;
+    struct ps_series_page page;
+    struct ps_run_series series;
+    if (ps_series_page_open(&page, body, len) != PS_OK)
+        return PS_OK;
+    while (ps_series_page_next(&page, &series) == PS_OK)
+        (void)ps_id_set_add(&known->ids, series.id);
     return PS_OK;
+}
+
+enum ps_status ps_known_series_load(struct ps_known_series *known, struct ps_run_file *file)
+{
+    if (known->loaded)
+        return PS_OK;
+    enum ps_status st = load_rows(known, file);
+    if (st == PS_OK)
+        st = ps_run_file_series_pages(file, note_page, known);
+    known->loaded = st == PS_OK;
+    return st;
+}
+
+void ps_known_series_forget(struct ps_known_series *known)
+{
+    ps_id_set_deinit(&known->ids);
+    known->loaded = false;
 }

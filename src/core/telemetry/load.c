@@ -69,8 +69,7 @@ static bool read_series_row(const struct loader *loader, struct ps_stmt *stmt,
     if (id < 1 || id > PS_SERIES_ID_MAX || !row->key || row->key_len > PS_SERIES_KEY_BYTES_MAX)
         return false;
     row->id = (uint32_t)id;
-    row->has_floor = !ps_stmt_is_null(stmt, 4);
-    row->floor_ms = row->has_floor ? ps_stmt_int(stmt, 4) : 0;
+    row->pinned = !ps_stmt_is_null(stmt, 4);
     row->sealed = loader->sealed;
     return true;
 }
@@ -142,7 +141,7 @@ static struct slot *find_slot(const struct loader *loader, uint32_t id)
 /* ---- the journal ---- */
 
 /* Deletions that came before record `index` of row `seq`. After a start the latest value is the
- * newest point that is left: a floor in the catalogue says where that ends. */
+ * newest point that is left, unless the series is pinned: then it is not judged here at all. */
 static void apply_tombstones(struct loader *loader, int64_t seq, int64_t index)
 {
     for (; loader->next_tombstone < loader->tombstones.count; loader->next_tombstone++) {
@@ -252,23 +251,16 @@ static enum ps_status load_tombstones(struct loader *loader, struct ps_db *db)
     ps_stmt_bind_int(stmt, 1, loader->result.sealed_seq);
     bool row;
     while ((st = ps_stmt_step(stmt, &row)) == PS_OK && row) {
-        struct ps_tombstone_list *list = &loader->tombstones;
-        if (list->count == list->cap) {
-            size_t cap = list->cap ? list->cap * 2 : 64;
-            struct ps_tombstone *grown = realloc(list->items, cap * sizeof *grown);
-            if (!grown) {
-                ps_stmt_reset(stmt);
-                return PS_ENOMEM;
-            }
-            list->items = grown;
-            list->cap = cap;
+        struct ps_tombstone tombstone = { .series = (uint32_t)ps_stmt_int(stmt, 0),
+                                          .start_ms = ps_stmt_int(stmt, 1),
+                                          .end_ms = ps_stmt_int(stmt, 2),
+                                          .seq = ps_stmt_int(stmt, 3),
+                                          .idx = ps_stmt_int(stmt, 4) };
+        st = ps_tombstone_list_add(&loader->tombstones, &tombstone);
+        if (st != PS_OK) {
+            ps_stmt_reset(stmt);
+            return st;
         }
-        list->items[list->count++] =
-            (struct ps_tombstone){ .series = (uint32_t)ps_stmt_int(stmt, 0),
-                                   .start_ms = ps_stmt_int(stmt, 1),
-                                   .end_ms = ps_stmt_int(stmt, 2),
-                                   .seq = ps_stmt_int(stmt, 3),
-                                   .idx = ps_stmt_int(stmt, 4) };
     }
     return st;
 }

@@ -18,6 +18,7 @@
 #include "core/storage/db.h"
 #include "core/telemetry/range.h"
 #include "core/telemetry/run_file.h"
+#include "core/telemetry/tombstone_list.h"
 
 /* ---- files ---- */
 
@@ -106,31 +107,6 @@ enum ps_status ps_manifest_forget_run(struct ps_db *db, int64_t file, int64_t ru
 
 /* ---- tombstones ---- */
 
-/* Deletes points of `series` with start_ms <= ts < end_ms (an end_ms of INT64_MAX includes
- * INT64_MAX) that arrived before journal position (seq, idx): all records of rows < seq, and those
- * of row seq with an index < idx. It is committed together with row seq (or before there is one),
- * so it applies to runs with journal_last < seq; all others were sealed later and have applied it
- * while they were sealed: what they hold of row seq arrived after it. */
-struct ps_tombstone {
-    int64_t id; /* set by add */
-    uint32_t series;
-    int64_t start_ms, end_ms;
-    int64_t seq, idx;
-    int64_t created_ms;
-};
-
-struct ps_tombstone_list {
-    size_t count, cap;
-    struct ps_tombstone *items; /* owned */
-};
-void ps_tombstone_list_deinit(struct ps_tombstone_list *list);
-
-static inline bool ps_tombstone_covers(const struct ps_tombstone *tombstone, int64_t ts_ms)
-{
-    return ts_ms >= tombstone->start_ms &&
-           (ts_ms < tombstone->end_ms || tombstone->end_ms == INT64_MAX);
-}
-
 /** Those of one series, by (seq, idx). Appended. */
 PS_MUST_CHECK
 enum ps_status ps_manifest_tombstones(struct ps_db *db, uint32_t series,
@@ -159,5 +135,28 @@ enum ps_status ps_manifest_state(struct ps_db *db, const char *key, int64_t miss
 /** Inside a transaction of the writer. */
 PS_MUST_CHECK
 enum ps_status ps_manifest_set_state(struct ps_db *db, const char *key, int64_t value);
+
+/* ---- files that leave ---- */
+
+/* A file that was dropped from the manifest on purpose is still in its folder until it is removed,
+ * and a cut between the two must not make it look like one that the manifest has lost. So the
+ * change that drops it notes the file's name ("2026-W46.db"), and who finds such a file finishes
+ * what was begun: a file to be dropped is removed, one set aside whose points fsck saved
+ * ("2026-W46.db.damaged") is renamed. A new file of the name (ps_manifest_put_file) ends the note.
+ */
+
+/** Inside a transaction of the writer. */
+PS_MUST_CHECK
+enum ps_status ps_manifest_note_leaving(struct ps_db *db, const char *file_name);
+PS_MUST_CHECK
+enum ps_status ps_manifest_is_leaving(struct ps_db *db, const char *file_name, bool *out);
+/** It is gone, or wanted again; that there is no note is fine. Inside a transaction of the writer.
+ */
+PS_MUST_CHECK
+enum ps_status ps_manifest_forget_leaving(struct ps_db *db, const char *file_name);
+/** The first noted name after `after` ("": the first). PS_ENOTFOUND: there is none. */
+PS_MUST_CHECK
+enum ps_status ps_manifest_next_leaving(struct ps_db *db, const char *after,
+                                        char out[PS_MANIFEST_NAME_SIZE]);
 
 #endif

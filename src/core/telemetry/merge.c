@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "core/storage/disk_budget.h"
 #include "core/storage/writer.h"
+#include "core/telemetry/merge_order.h"
 #include "core/telemetry/merge_stream.h"
 #include "core/telemetry/store.h"
 
@@ -25,7 +26,7 @@ struct merge {
     struct ps_keep *keep;
     int64_t now_ms;
     struct ps_manifest manifest;
-    struct ps_tombstone_list tombstones;
+    struct ps_deletions deletions;
     struct choice choice;
     struct ps_run output;
     struct ps_merge_result result;
@@ -46,7 +47,8 @@ static void consider_levels(const struct ps_manifest *manifest, const struct ps_
     const struct ps_run *runs = manifest->runs.items;
     size_t end = file->first_run + file->run_count;
     for (size_t first = file->first_run, next; first < end; first = next) {
-        for (next = first + 1; next < end && runs[next].level == runs[first].level; next++)
+        size_t limit = ps_merge_order_end(manifest, file, first);
+        for (next = first + 1; next < limit && runs[next].level == runs[first].level; next++)
             continue;
         size_t count = next - first;
         if (count < PS_MERGE_RUNS)
@@ -61,12 +63,21 @@ static void consider_levels(const struct ps_manifest *manifest, const struct ps_
     }
 }
 
-static void take_all(const struct ps_manifest_file *file, struct choice *choice)
+/* The longest row of neighbours, usually all there are. */
+static void take_all(const struct ps_manifest *manifest, const struct ps_manifest_file *file,
+                     struct choice *choice)
 {
-    size_t count = file->run_count;
-    *choice = (struct choice){ .file = file,
-                               .first = file->first_run,
-                               .count = count < INPUTS_MAX ? count : INPUTS_MAX };
+    size_t end = file->first_run + file->run_count;
+    *choice = (struct choice){ .file = file };
+    for (size_t first = file->first_run, next; first < end; first = next) {
+        next = ps_merge_order_end(manifest, file, first);
+        if (next - first > choice->count) {
+            choice->first = first;
+            choice->count = next - first;
+        }
+    }
+    if (choice->count > INPUTS_MAX)
+        choice->count = INPUTS_MAX;
 }
 
 /* Its range is over and it is quiet: one run is all it needs. */
@@ -102,9 +113,11 @@ static void choose(struct merge *merge)
         consider_levels(manifest, &manifest->files.items[i], choice);
     for (size_t i = 0; i < manifest->files.count && !choice->file; i++) {
         const struct ps_manifest_file *file = &manifest->files.items[i];
-        if (file->id == merge->keep->wanted_file ||
-            is_settled(merge->keep, manifest, file, merge->now_ms))
-            take_all(file, choice);
+        bool wanted = file->id == merge->keep->wanted_file;
+        if (wanted || is_settled(merge->keep, manifest, file, merge->now_ms))
+            take_all(manifest, file, choice);
+        if (choice->count < 2 && !wanted)
+            choice->file = NULL; /* none of its runs may be merged with another */
     }
 }
 
@@ -121,21 +134,18 @@ static void choose_file(struct merge *merge, int64_t id)
 {
     const struct ps_manifest_file *file = find_file(&merge->manifest, id);
     if (file)
-        take_all(file, &merge->choice);
+        take_all(&merge->manifest, file, &merge->choice);
 }
 
 /* ---- merging ---- */
 
-/* What the file's older runs, which are not merged, may still show. */
-static void look_at_older(const struct merge *merge, struct ps_merge_stream *stream)
+/* What older runs, which are not merged, may still show. */
+static void look_at_older(void *arg, const struct ps_run *run)
 {
-    const struct choice *choice = &merge->choice;
-    for (size_t i = choice->file->first_run; i < choice->first; i++) {
-        const struct ps_run *run = &merge->manifest.runs.items[i];
-        stream->older_default_ttl |= run->has_default_ttl;
-        if (run->max_ttl_s > stream->older_ttl_s)
-            stream->older_ttl_s = run->max_ttl_s;
-    }
+    struct ps_merge_stream *stream = arg;
+    stream->older_default_ttl |= run->has_default_ttl;
+    if (run->max_ttl_s > stream->older_ttl_s)
+        stream->older_ttl_s = run->max_ttl_s;
 }
 
 static enum ps_status take_number(struct merge *merge, struct ps_run_file *file, int64_t *out)
@@ -145,6 +155,27 @@ static enum ps_status take_number(struct merge *merge, struct ps_run_file *file,
     if (st == PS_OK)
         st = ps_run_file_next_number(file, &known, out);
     ps_run_list_deinit(&known);
+    return st;
+}
+
+/* Nothing is left of them. The manifest needs no run for that; but whoever remakes it from the file
+ * must not take the inputs, which stay for a while, for live. A start deletes this one with them.
+ */
+static enum ps_status note_emptied(struct ps_run_file *writing, const struct ps_run *output,
+                                   int64_t number)
+{
+    struct ps_run run = *output;
+    run.run = number;
+    run.min_ms = INT64_MAX;
+    run.max_ms = INT64_MIN;
+    struct ps_db *db = ps_run_file_db(writing);
+    enum ps_status st = ps_run_file_failed(writing, ps_db_begin(db));
+    if (st != PS_OK)
+        return st;
+    st = ps_run_file_put_run(writing, &run);
+    if (st == PS_OK)
+        return ps_run_file_failed(writing, ps_db_commit(db));
+    ps_db_rollback(db);
     return st;
 }
 
@@ -159,7 +190,7 @@ static enum ps_status write_output(struct merge *merge, struct ps_run_file *read
         .writing = writing,
         .runs = runs,
         .count = merge->choice.count,
-        .tombstones = &merge->tombstones,
+        .deletions = &merge->deletions,
         .now_ms = merge->now_ms,
         .result = &merge->result,
         .why = { "" },
@@ -171,10 +202,13 @@ static enum ps_status write_output(struct merge *merge, struct ps_run_file *read
                             .created_ms = merge->now_ms };
     for (size_t i = 0; i < stream.count; i++)
         out->level = runs[i].level >= out->level ? runs[i].level + 1 : out->level;
-    look_at_older(merge, &stream);
+    ps_merge_order_older(&merge->manifest, merge->choice.file, merge->choice.first, look_at_older,
+                         &stream);
     enum ps_status st = take_number(merge, writing, &stream.run);
     if (st == PS_OK)
         st = ps_merge_stream_run(&stream, out);
+    if (st == PS_OK && !out->points)
+        st = note_emptied(writing, out, stream.run);
     if (st != PS_OK)
         ps_text_set(why, "%s", stream.why.data[0] ? stream.why.data : ps_run_file_error(writing));
     return st;
@@ -232,7 +266,7 @@ static void delete_output(struct merge *merge)
 static enum ps_status make_known(struct merge *merge)
 {
     struct ps_keep *keep = merge->keep;
-    enum ps_status st = ps_writer_call(keep->writer, change_manifest, merge);
+    enum ps_status st = ps_keep_call(keep, change_manifest, merge);
     if (st != PS_OK) {
         keep->garbage = true;
         if (st == PS_EFULL && merge->output.points && ps_keep_make_sure(keep) == PS_OK)
@@ -259,13 +293,17 @@ static enum ps_status set_aside(struct merge *merge, const struct ps_text *why)
 static enum ps_status load(struct merge *merge)
 {
     struct ps_db *db = merge->keep->db;
+    struct ps_tombstone_list tombstones = { 0 };
     enum ps_status st = ps_db_begin_read(db);
     if (st != PS_OK)
         return st;
     st = ps_manifest_load(db, INT64_MIN, INT64_MAX, &merge->manifest);
     if (st == PS_OK)
-        st = ps_manifest_all_tombstones(db, &merge->tombstones);
+        st = ps_manifest_all_tombstones(db, &tombstones);
     ps_db_rollback(db);
+    if (st == PS_OK)
+        st = ps_deletions_make(&tombstones, &merge->deletions);
+    ps_tombstone_list_deinit(&tombstones);
     return st;
 }
 
@@ -279,13 +317,15 @@ static enum ps_status merge_chosen(struct merge *merge)
     enum ps_status st = merge_runs(merge, &why);
     if (st == PS_EPROTO)
         return set_aside(merge, &why);
+    if (st != PS_OK)
+        merge->keep->why = why;
     return st == PS_OK ? make_known(merge) : st;
 }
 
 static void merge_deinit(struct merge *merge)
 {
     ps_manifest_deinit(&merge->manifest);
-    ps_tombstone_list_deinit(&merge->tombstones);
+    ps_deletions_deinit(&merge->deletions);
 }
 
 enum ps_status ps_merge_once(struct ps_keep *keep, int64_t now_ms, struct ps_merge_result *out)

@@ -1,22 +1,32 @@
 /* merge_stream: reads several runs of a file side by side, and writes their points as one run.
  *
- * Inputs stand in order of arrival, so of equal (series, ts) the later input's point is taken. At
- * any time each input has at most one decoded chunk; what lies before all other inputs' next point
- * is handed on in one piece, so runs that do not overlap in time cost little more than decoding and
- * encoding.
- *
- * It goes on in legs of some megabytes. After each leg the readers are closed, so that the file's
- * log can be copied and begun anew, the output rests outside of a transaction, and others (a seal
- * into the same file) have their turn. */
+ * Inputs stand in order of arrival, so of equal (series, ts) the later input's point is taken. It
+ * goes series by series (merge_series.h), in legs of some megabytes. After each leg the readers are
+ * closed, so that the file's log can be copied and begun anew, the output rests outside of a
+ * transaction, and others (a seal into the same file) have their turn. */
 #ifndef PS_CORE_TELEMETRY_MERGE_STREAM_H
 #define PS_CORE_TELEMETRY_MERGE_STREAM_H
 
+#include "core/telemetry/deletions.h"
 #include "core/telemetry/keep.h"
 #include "core/telemetry/merge.h"
 #include "core/telemetry/run_reader.h"
 #include "core/telemetry/run_writer.h"
 
-struct ps_merge_input; /* inside merge_stream.c */
+enum {
+    PS_MERGE_LEG_BYTES = 8 << 20,
+    PS_MERGE_SHORT_POINTS = 256, /* a series of no more is put together in memory */
+};
+
+struct ps_merge_input; /* merge_input.h */
+
+/* Points of one series, from all inputs. */
+struct ps_merge_short {
+    size_t count;
+    bool has_ttl; /* one of ttl_s is not 0 */
+    struct ps_point points[PS_MERGE_SHORT_POINTS];
+    uint32_t ttl_s[PS_MERGE_SHORT_POINTS];
+};
 
 struct ps_merge_stream {
     /* the caller's */
@@ -31,7 +41,7 @@ struct ps_merge_stream {
      */
     bool older_default_ttl;
     uint32_t older_ttl_s;
-    const struct ps_tombstone_list *tombstones; /* all, by series */
+    const struct ps_deletions *deletions;
     int64_t now_ms;
 
     /* its own */
@@ -40,6 +50,8 @@ struct ps_merge_stream {
     struct ps_merge_result *result; /* points are counted here */
     struct ps_text why;             /* of damage */
     size_t weight;                  /* bytes of this leg, roughly */
+    size_t leg_bytes;               /* of a leg; 0: PS_MERGE_LEG_BYTES */
+    struct ps_merge_short gathered;
 
     /* where it is */
     bool in_series; /* a series is done up to last_ms */
@@ -48,10 +60,15 @@ struct ps_merge_stream {
     bool finished;
 
     /* of the series at hand */
+    struct ps_merge_input **members; /* inputs that have it, in order of arrival */
+    size_t member_count;
     bool orphaned;
+    struct ps_deleted_spans deleted;
     uint32_t default_ttl_s;
-    uint64_t drops_ttl_s; /* expired points with at least this time to live hide nothing */
-    size_t first_tombstone, tombstone_end;
+    /* These follow from the default. */
+    bool drops_default;     /* points without a time to live of their own are expired */
+    int64_t drops_up_to_ms; /* up to here */
+    uint64_t drops_ttl_s;   /* expired points with at least this time to live hide nothing */
 };
 
 /**

@@ -84,6 +84,7 @@ struct ps_history_query {
     char time_zone[PS_TIME_ZONE_NAME_BYTES]; /* IANA name; empty: the server's */
     enum ps_downsample downsample;           /* for PS_AGG_NONE */
     size_t points;                           /* thin to at most so many, MIN..MAX above */
+    int64_t now_ms; /* decides what is expired: one for all parts of an answer; 0 = the clock's */
     /* NULL; or, once true, nobody waits for the answer: PS_ECLOSED at the next chunk. */
     const _Atomic bool *abandoned;
 };

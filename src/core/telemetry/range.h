@@ -6,7 +6,7 @@
  *     day "2026-11-21"    week "2026-W47" (ISO 8601, begins on Monday)    month "2026-11"
  *
  * The unit may change while files of another unit exist: each file keeps its own range, so ranges
- * of files may overlap. Pure. */
+ * of files may overlap (merge_order.h). Pure. */
 #ifndef PS_CORE_TELEMETRY_RANGE_H
 #define PS_CORE_TELEMETRY_RANGE_H
 

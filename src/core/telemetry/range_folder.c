@@ -10,8 +10,12 @@
 
 #define ENDING ".db"
 #define DAMAGED ".db.damaged"
+#define PUT_AWAY ".db.before-rebuild"
 
-enum { ASIDE_MAX = 1000 }; /* damaged files of one name */
+enum {
+    ASIDE_MAX = 1000, /* damaged files of one name */
+    NAME_SIZE = 256,
+};
 
 static enum ps_status sync_folder(const char *folder)
 {
@@ -97,14 +101,15 @@ enum ps_status ps_range_folder_list(const char *folder, bool damaged,
     return st;
 }
 
-/* The first free name: a file of the same range may have been damaged before. */
-static bool choose_name(const char *folder, const char *name, char *renamed, size_t size)
+/* The first free name: a file of the same range may have had it before. */
+static bool choose_name(const char *folder, const char *name, const char *ending, char *renamed,
+                        size_t size)
 {
     for (unsigned n = 1; n < ASIDE_MAX; n++) {
         char path[PS_RANGE_PATH_SIZE], number[16] = "";
         if (n > 1)
             snprintf(number, sizeof number, ".%u", n);
-        if ((size_t)snprintf(renamed, size, "%s" DAMAGED "%s", name, number) >= size ||
+        if ((size_t)snprintf(renamed, size, "%s%s%s", name, ending, number) >= size ||
             (size_t)snprintf(path, sizeof path, "%s/%s", folder, renamed) >= sizeof path)
             return false;
         if (access(path, F_OK) != 0)
@@ -113,26 +118,59 @@ static bool choose_name(const char *folder, const char *name, char *renamed, siz
     return false;
 }
 
-/* The database first: a log without a database is thrown away by whoever makes a new one. */
+/* The database first: a log without a database is thrown away by whoever makes a new one. A log
+ * that is there already is of a file that somebody took away, and would be taken for this one's. */
+static enum ps_status rename_all(const char *folder, const char *from, const char *to)
+{
+    static const char *const suffixes[] = { "-wal", "-shm", "" };
+    char old[PS_RANGE_PATH_SIZE], fresh[PS_RANGE_PATH_SIZE];
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        if ((size_t)snprintf(old, sizeof old, "%s/%s%s", folder, from, suffixes[i]) >= sizeof old ||
+            (size_t)snprintf(fresh, sizeof fresh, "%s/%s%s", folder, to, suffixes[i]) >=
+                sizeof fresh)
+            return PS_EIO;
+        if (*suffixes[i])
+            (void)unlink(fresh);
+    }
+    if (rename(old, fresh) != 0)
+        return PS_EIO;
+    snprintf(old, sizeof old, "%s/%s-wal", folder, from);
+    snprintf(fresh, sizeof fresh, "%s/%s-wal", folder, to);
+    (void)rename(old, fresh); /* usually there is none */
+    snprintf(old, sizeof old, "%s/%s-shm", folder, from);
+    (void)unlink(old);
+    return sync_folder(folder);
+}
+
 enum ps_status ps_range_folder_set_aside(const char *folder, const char *name, char *renamed,
                                          size_t size)
 {
-    char from[PS_RANGE_PATH_SIZE], to[PS_RANGE_PATH_SIZE];
-    if (!ps_range_folder_path(folder, name, "", from))
+    char path[PS_RANGE_PATH_SIZE], file_name[NAME_SIZE];
+    if (!ps_range_folder_path(folder, name, "", path) ||
+        (size_t)snprintf(file_name, sizeof file_name, "%s" ENDING, name) >= sizeof file_name)
         return PS_EIO;
-    if (access(from, F_OK) != 0)
+    if (access(path, F_OK) != 0)
         return PS_ENOTFOUND;
-    if (!choose_name(folder, name, renamed, size) ||
-        (size_t)snprintf(to, sizeof to, "%s/%s", folder, renamed) >= sizeof to)
+    if (!choose_name(folder, name, DAMAGED, renamed, size))
         return PS_EIO;
-    if (rename(from, to) != 0)
+    return rename_all(folder, file_name, renamed);
+}
+
+enum ps_status ps_range_folder_put_away(const char *folder, const char *damaged, char *renamed,
+                                        size_t size)
+{
+    char path[PS_RANGE_PATH_SIZE], name[NAME_SIZE];
+    const char *ending = strstr(damaged, DAMAGED);
+    if (!ending || (size_t)snprintf(name, sizeof name, "%.*s", (int)(ending - damaged), damaged) >=
+                       sizeof name)
+        return PS_EINVAL;
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, damaged) >= sizeof path)
         return PS_EIO;
-    if (ps_range_folder_path(folder, name, "-wal", from) &&
-        (size_t)snprintf(to, sizeof to, "%s/%s-wal", folder, renamed) < sizeof to)
-        (void)rename(from, to); /* usually there is none */
-    if (ps_range_folder_path(folder, name, "-shm", from))
-        (void)unlink(from);
-    return sync_folder(folder);
+    if (access(path, F_OK) != 0)
+        return PS_ENOTFOUND;
+    if (!choose_name(folder, name, PUT_AWAY, renamed, size))
+        return PS_EIO;
+    return rename_all(folder, damaged, renamed);
 }
 
 int64_t ps_range_folder_bytes(const char *folder, const char *name)

@@ -38,6 +38,15 @@ PS_MUST_CHECK
 enum ps_status ps_range_folder_set_aside(const char *folder, const char *name, char *renamed,
                                          size_t size);
 
+/**
+ * Rename a file that was set aside ("<name>.db.damaged...") and whose points were saved to
+ * "<name>.db.before-rebuild", ".before-rebuild.2" ..., with its log, durably.
+ * Returns: PS_OK; PS_ENOTFOUND there is no such file; PS_EINVAL not a damaged file's name; PS_EIO
+ */
+PS_MUST_CHECK
+enum ps_status ps_range_folder_put_away(const char *folder, const char *damaged, char *renamed,
+                                        size_t size);
+
 /** Bytes of the file and its log. */
 int64_t ps_range_folder_bytes(const char *folder, const char *name);
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/telemetry/known_series.h"
+
 static const char tables[] =
     "CREATE TABLE block(id INTEGER PRIMARY KEY, t0 INTEGER NOT NULL, t1 INTEGER NOT NULL,"
     " body BLOB NOT NULL);"
@@ -22,6 +24,7 @@ struct ps_run_file {
     bool reading;     /* this handle began a read transaction for its readers */
     unsigned readers; /* open ones */
     struct ps_range range;
+    struct ps_known_series known;
     struct ps_text error;
 };
 
@@ -220,13 +223,9 @@ void ps_run_file_close(struct ps_run_file *file)
     if (file->db)
         ps_run_file_settle(file);
     ps_db_close(file->db);
+    ps_known_series_forget(&file->known);
     free(file->path);
     free(file);
-}
-
-const char *ps_run_file_path(const struct ps_run_file *file)
-{
-    return file->path;
 }
 
 const struct ps_range *ps_run_file_range(const struct ps_run_file *file)
@@ -249,8 +248,15 @@ struct ps_db *ps_run_file_db(struct ps_run_file *file)
     return file->db;
 }
 
+struct ps_known_series *ps_run_file_known(struct ps_run_file *file)
+{
+    return &file->known;
+}
+
 void ps_run_file_settle(struct ps_run_file *file)
 {
+    if (ps_db_in_transaction(file->db))
+        ps_known_series_forget(&file->known);
     ps_db_settle(file->db);
     file->readers = 0;
     file->reading = false;

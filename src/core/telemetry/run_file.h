@@ -8,8 +8,11 @@
  *     block(id, t0, t1, body)   id = run << 44 | first series << 12 | part
  *     run(run, level, ...)      one row per complete run: a copy of the manifest's, so that a lost
  *                               manifest can be remade
- *     series(id, entity_type, entity, key)   the catalogue rows of the series in this file:
- * likewise meta(key, value)          version, start_ms, end_ms, last_run
+ *     series_page(id, body)     the catalogue rows of the series in this file, packed
+ *                               (series_page.h), so that a lost catalogue can be remade; the
+ *                               table is made with the first page
+ *     series(id, entity_type, entity, key)   such rows, one by one: earlier versions, fsck
+ *     meta(key, value)          version, start_ms, end_ms, last_run
  *
  * `part` is 0 in the block where the first series' first chunk of the run is the first chunk.
  * Otherwise that series began inside an earlier block, and part counts from 1 the blocks that it
@@ -30,6 +33,7 @@
 #include "core/status.h"
 #include "core/storage/db.h"
 #include "core/telemetry/range.h"
+#include "core/telemetry/series_page.h"
 #include "core/text.h"
 #include "core/uuid.h"
 
@@ -87,19 +91,13 @@ enum ps_status ps_run_list_add(struct ps_run_list *list, const struct ps_run *ru
 void ps_run_list_deinit(struct ps_run_list *list);
 /**
  * Leave out the runs that a merge has replaced but that are still in their file: those whose
- * journal rows lie within the rows of a run of a higher level and number. For who remakes a
- * manifest from the runs of one file.
+ * journal rows lie within the rows of a run of a higher level and number; and runs without points,
+ * which only say that such a merge left nothing. For who remakes a manifest from the runs of one
+ * file.
  */
 void ps_run_list_drop_merged(struct ps_run_list *list);
 
-/* A row of the copied catalogue. */
-struct ps_run_series {
-    uint32_t id;
-    struct ps_entity_id entity;
-    const char *key; /* not terminated; borrowed */
-    size_t key_len;
-};
-
+struct ps_known_series;
 struct ps_run_file;
 
 enum ps_run_file_mode {
@@ -123,7 +121,6 @@ enum ps_status ps_run_file_open(const char *path, enum ps_run_file_mode mode,
  */
 void ps_run_file_close(struct ps_run_file *file);
 
-const char *ps_run_file_path(const struct ps_run_file *file);
 /** The span of time as the file's meta table says; its name is the file's, without ".db". */
 const struct ps_range *ps_run_file_range(const struct ps_run_file *file);
 bool ps_run_file_writable(const struct ps_run_file *file);
@@ -162,16 +159,24 @@ PS_MUST_CHECK
 enum ps_status ps_run_file_delete(struct ps_run_file *file, int64_t run, int blocks_max,
                                   bool *finished);
 
-/** Visit the copied catalogue by ascending id; a visit that is not PS_OK ends it and is returned.
+/**
+ * Visit the copied catalogue, in no order; a series may come more than once. A visit that is not
+ * PS_OK ends it and is returned. PS_EPROTO: all was visited that can be read.
  */
 PS_MUST_CHECK
 enum ps_status ps_run_file_series(struct ps_run_file *file,
                                   enum ps_status (*visit)(void *arg,
                                                           const struct ps_run_series *series),
                                   void *arg);
-/** Add a catalogue row, or replace it (fsck). Writing handle. */
+/** Add a catalogue row, not packed, or replace it (fsck). Writing handle. */
 PS_MUST_CHECK
 enum ps_status ps_run_file_put_series(struct ps_run_file *file, const struct ps_run_series *series);
+/** Visit the pages (series_page.h) of the copied catalogue as they are, damaged or not. */
+PS_MUST_CHECK
+enum ps_status ps_run_file_series_pages(struct ps_run_file *file,
+                                        enum ps_status (*visit)(void *arg, const void *body,
+                                                                size_t len),
+                                        void *arg);
 
 /** Pages of the file and how many of them are free: deleted runs leave them, new runs use them. */
 struct ps_run_file_space {
@@ -205,7 +210,8 @@ struct ps_run_verified {
 
 /**
  * Look at everything: SQLite's own structure, each block's checksum, directory and every chunk, the
- * order of ids, the times of rows, the sums of runs. `visit` hears of each damage (may be NULL).
+ * order of ids, the times of rows, the sums of runs, the pages of series. `visit` hears of each
+ * damage (may be NULL).
  *
  * @param deep  also SQLite's own check of every page (slow on large files)
  * Returns: PS_OK nothing is damaged; PS_EPROTO something is, `out` counts; PS_ESTORE; PS_ENOMEM
@@ -220,6 +226,13 @@ enum ps_status ps_run_file_verify(struct ps_run_file *file, bool deep,
 /** Add the row that makes a run complete, inside the transaction of its last blocks. */
 PS_MUST_CHECK
 enum ps_status ps_run_file_put_run(struct ps_run_file *file, const struct ps_run *run);
+
+/** Add a finished page to the copied catalogue, inside a transaction of the caller's. */
+PS_MUST_CHECK
+enum ps_status ps_run_file_put_series_page(struct ps_run_file *file, const struct ps_buf *page);
+/** What the handle remembers of the copied catalogue; forgotten when a borrower left something
+ *  open. Writing handle. */
+struct ps_known_series *ps_run_file_known(struct ps_run_file *file);
 
 struct ps_db *ps_run_file_db(struct ps_run_file *file);
 /** Keep the database's text as the file's error (naming it) and pass the status on. */

@@ -41,7 +41,7 @@ void ps_run_list_drop_merged(struct ps_run_list *list)
         list->items[i].retired_ms = gone; /* compared with all before any of them goes */
     }
     for (size_t i = 0; i < list->count; i++) {
-        if (!list->items[i].retired_ms)
+        if (!list->items[i].retired_ms && list->items[i].points)
             list->items[kept++] = list->items[i];
     }
     list->count = kept;

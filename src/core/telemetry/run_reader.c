@@ -234,15 +234,12 @@ static bool chunk_in_block(struct ps_run_reader *reader, struct ps_chunk_info *i
 {
     const struct ps_run_want *want = &reader->want;
     while (reader->in_block && reader->chunk != reader->chunk_end) {
-        struct ps_chunk_info found;
-        ps_block_info(&reader->block, (size_t)reader->chunk, &found);
+        ps_block_info(&reader->block, (size_t)reader->chunk, info);
         reader->given = reader->chunk;
         reader->chunk += want->descending ? -1 : 1;
-        if (found.last_ms >= want->start_ms && found.first_ms <= want->end_ms) {
-            *info = found;
+        if (info->last_ms >= want->start_ms && info->first_ms <= want->end_ms)
             return true;
-        }
-        stop_beyond(reader, &found);
+        stop_beyond(reader, info);
     }
     reader->in_block = false;
     return false;
@@ -259,17 +256,20 @@ enum ps_status ps_run_reader_next(struct ps_run_reader *reader, struct ps_chunk_
     return PS_OK;
 }
 
+bool ps_run_reader_is_last(const struct ps_run_reader *reader)
+{
+    PS_ASSERT(reader->given >= 0 && !reader->want.descending);
+    return reader->in_block && reader->chunk != reader->chunk_end &&
+           ps_block_series(&reader->block, (size_t)reader->chunk) !=
+               ps_block_series(&reader->block, (size_t)reader->given);
+}
+
 enum ps_status ps_run_reader_decode(struct ps_run_reader *reader, struct ps_chunk_points *out)
 {
     PS_ASSERT(reader->given >= 0);
     enum ps_status st = ps_block_decode(&reader->block, (size_t)reader->given, out);
     return st == PS_EPROTO ? ps_run_file_damaged(reader->file, reader->block_id, "a damaged chunk")
                            : st;
-}
-
-int64_t ps_run_reader_block(const struct ps_run_reader *reader)
-{
-    return reader->block_id;
 }
 
 const char *ps_run_reader_error(const struct ps_run_reader *reader)

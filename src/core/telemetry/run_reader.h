@@ -36,13 +36,16 @@ void ps_run_reader_restart(struct ps_run_reader *reader, const struct ps_run_wan
 void ps_run_reader_close(struct ps_run_reader *reader); /* NULL is fine */
 
 /**
- * The next chunk's description in *info.
+ * The next chunk's description in *info, which is written to in any case.
  *
  * Returns: PS_OK; PS_ENOTFOUND the end; PS_EPROTO a damaged block, ps_run_reader_error() names file
  *          and block: the next call goes on behind it; PS_ESTORE, PS_ENOMEM
  */
 PS_MUST_CHECK
 enum ps_status ps_run_reader_next(struct ps_run_reader *reader, struct ps_chunk_info *info);
+/** Is the chunk last given known to be its series' last one? False: it may have followers. Of an
+ *  ascending reader only. */
+bool ps_run_reader_is_last(const struct ps_run_reader *reader);
 /**
  * The points of the chunk last given, ascending whatever the order of chunks. Texts live in `out`
  * or in the reader's block: until the next decode into `out` or the next ps_run_reader_next().
@@ -52,8 +55,6 @@ enum ps_status ps_run_reader_next(struct ps_run_reader *reader, struct ps_chunk_
 PS_MUST_CHECK
 enum ps_status ps_run_reader_decode(struct ps_run_reader *reader, struct ps_chunk_points *out);
 
-/** The id of the block that the chunk last given stands in. */
-int64_t ps_run_reader_block(const struct ps_run_reader *reader);
 /** What the last failure was about: file, block, reason. */
 const char *ps_run_reader_error(const struct ps_run_reader *reader);
 

@@ -168,6 +168,19 @@ static void check_sums(struct verifier *verifier)
     }
 }
 
+static enum ps_status check_series_page(void *arg, const void *body, size_t len)
+{
+    struct verifier *verifier = arg;
+    struct ps_series_page page;
+    struct ps_run_series series;
+    enum ps_status st = ps_series_page_open(&page, body, len);
+    while (st == PS_OK)
+        st = ps_series_page_next(&page, &series);
+    if (st != PS_ENOTFOUND)
+        report(verifier, 0, "a damaged page of series");
+    return PS_OK;
+}
+
 static enum ps_status check_pages(struct verifier *verifier)
 {
     struct ps_stmt *stmt;
@@ -194,6 +207,8 @@ static enum ps_status check_all(struct verifier *verifier, bool deep)
         st = load_runs(verifier);
     if (st == PS_OK)
         st = check_blocks(verifier);
+    if (st == PS_OK)
+        st = ps_run_file_series_pages(verifier->file, check_series_page, verifier);
     if (st == PS_OK)
         check_sums(verifier);
     if (st == PS_EPROTO)

@@ -38,6 +38,7 @@ struct ps_run_writer {
     bool in_transaction;
     bool committed_some; /* earlier slices are in the file */
     size_t slice_bytes;  /* written since the last commit */
+    size_t block_bytes_max, slice_bytes_max;
 
     bool has_series;
     uint32_t series;     /* being added */
@@ -49,7 +50,7 @@ struct ps_run_writer {
     struct ps_block_writer packer;
     struct ps_buf body;
     struct gathered gathered;
-    struct ps_known_series known;
+    struct ps_series_page_writer page; /* series that are not described in the file yet */
 };
 
 /* A transaction begins when there is something to write, so that between slices there is none. */
@@ -64,21 +65,35 @@ static enum ps_status begin_if_needed(struct ps_run_writer *writer)
 
 /* ---- the copied catalogue ---- */
 
+static enum ps_status put_page(struct ps_run_writer *writer)
+{
+    if (!writer->page.count)
+        return PS_OK;
+    const struct ps_buf *page = ps_series_page_finish(&writer->page);
+    enum ps_status st = begin_if_needed(writer);
+    if (st == PS_OK)
+        st = ps_run_file_put_series_page(writer->file, page);
+    writer->slice_bytes += page->len;
+    ps_series_page_writer_reset(&writer->page);
+    return st;
+}
+
 static enum ps_status copy_catalogue(struct ps_run_writer *writer, uint32_t series)
 {
-    bool known = false;
     if (!writer->catalogue.describe)
         return PS_OK;
-    enum ps_status st = ps_known_series_has(&writer->known, writer->file, series, &known);
-    if (st != PS_OK || known)
-        return st;
     struct ps_run_series row;
+    struct ps_known_series *known = ps_run_file_known(writer->file);
+    enum ps_status st = ps_known_series_load(known, writer->file);
+    if (st != PS_OK || ps_id_set_has(&known->ids, series))
+        return st;
     st = writer->catalogue.describe(writer->catalogue.arg, series, &row);
-    if (st == PS_ENOTFOUND)
-        return PS_OK;
     if (st == PS_OK)
-        st = begin_if_needed(writer);
-    return st == PS_OK ? ps_run_file_put_series(writer->file, &row) : st;
+        st = ps_series_page_add(&writer->page, &row);
+    if (st != PS_OK)
+        return st;
+    (void)ps_id_set_add(&known->ids, series); /* forgotten if the run is undone */
+    return ps_series_page_is_full(&writer->page) ? put_page(writer) : PS_OK;
 }
 
 /* ---- blocks ---- */
@@ -94,12 +109,15 @@ static unsigned size_step(const struct ps_run_writer *writer)
 
 static size_t block_bytes(const struct ps_run_writer *writer)
 {
-    return (size_t)PS_RUN_BLOCK_BYTES << size_step(writer);
+    return writer->block_bytes_max << size_step(writer);
 }
 
 static enum ps_status commit_slice(struct ps_run_writer *writer)
 {
-    enum ps_status st = ps_db_commit(writer->db);
+    enum ps_status st = put_page(writer);
+    if (st != PS_OK)
+        return st;
+    st = ps_db_commit(writer->db);
     writer->in_transaction = false;
     if (st != PS_OK)
         return ps_run_file_failed(writer->file, st);
@@ -136,7 +154,7 @@ static enum ps_status finish_block(struct ps_run_writer *writer)
         return st;
     writer->run.bytes += (int64_t)writer->body.len;
     writer->slice_bytes += writer->body.len;
-    return writer->slice_bytes >= PS_RUN_SLICE_BYTES ? commit_slice(writer) : PS_OK;
+    return writer->slice_bytes >= writer->slice_bytes_max ? commit_slice(writer) : PS_OK;
 }
 
 /* The block's name is given by its first chunk; see run_file.h. */
@@ -185,7 +203,7 @@ static enum ps_status write_chunk(struct ps_run_writer *writer, const struct ps_
                                   const uint32_t *ttl_s, size_t count)
 {
     enum ps_status st = PS_OK;
-    if (!ps_block_writer_size(&writer->packer))
+    if (!writer->packer.chunks)
         st = name_block(writer);
     if (st == PS_OK)
         st = ps_block_writer_add(&writer->packer, writer->series, points, ttl_s, count);
@@ -288,9 +306,43 @@ enum ps_status ps_run_writer_add(struct ps_run_writer *writer, uint32_t series,
         st = begin_series(writer, series);
     else
         PS_ASSERT(points[0].ts_ms > writer->last_ms);
+    if (st != PS_OK)
+        return st;
     for (size_t i = 0; i < count && st == PS_OK; i++)
         st = gather(writer, &points[i], ttl_s ? ttl_s[i] : 0);
     writer->last_ms = points[count - 1].ts_ms;
+    return st;
+}
+
+/* How many of the points one chunk takes. */
+static size_t chunk_length(const struct ps_run_writer *writer, const struct ps_point *points,
+                           size_t count)
+{
+    size_t max = count < PS_CHUNK_POINTS_MAX ? count : PS_CHUNK_POINTS_MAX;
+    size_t text_max = TEXT_PER_BLOCK * block_bytes(writer), text = 0;
+    for (size_t i = 0; i < max; i++) {
+        if (has_text(&points[i].value) && (text += points[i].value.len) >= text_max)
+            return i + 1;
+    }
+    return max;
+}
+
+enum ps_status ps_run_writer_add_series(struct ps_run_writer *writer, uint32_t series,
+                                        const struct ps_point *points, const uint32_t *ttl_s,
+                                        size_t count)
+{
+    if (!count)
+        return PS_OK;
+    enum ps_status st = begin_series(writer, series);
+    if (st == PS_OK)
+        writer->last_ms = points[count - 1].ts_ms;
+    while (st == PS_OK && count) {
+        size_t here = chunk_length(writer, points, count);
+        st = write_chunk(writer, points, ttl_s, here);
+        points += here;
+        ttl_s = ttl_s ? ttl_s + here : NULL;
+        count -= here;
+    }
     return st;
 }
 
@@ -299,6 +351,7 @@ enum ps_status ps_run_writer_add(struct ps_run_writer *writer, uint32_t series,
 static void destroy(struct ps_run_writer *writer)
 {
     ps_block_writer_deinit(&writer->packer);
+    ps_series_page_writer_deinit(&writer->page);
     ps_buf_deinit(&writer->body);
     ps_buf_deinit(&writer->gathered.texts);
     free(writer);
@@ -320,6 +373,8 @@ enum ps_status ps_run_writer_begin(struct ps_run_file *file, int64_t run,
         return PS_ENOMEM;
     writer->file = file;
     writer->db = db;
+    writer->block_bytes_max = PS_RUN_BLOCK_BYTES;
+    writer->slice_bytes_max = PS_RUN_SLICE_BYTES;
     if (catalogue)
         writer->catalogue = *catalogue;
     writer->run = (struct ps_run){ .run = run, .min_ms = INT64_MAX, .max_ms = INT64_MIN };
@@ -334,6 +389,14 @@ enum ps_status ps_run_writer_begin(struct ps_run_file *file, int64_t run,
     return PS_OK;
 }
 
+void ps_run_writer_set_sizes_for_test(struct ps_run_writer *writer, size_t block_bytes,
+                                      size_t slice_bytes)
+{
+    PS_ASSERT(!writer->has_series && block_bytes > 0 && slice_bytes > 0);
+    writer->block_bytes_max = block_bytes;
+    writer->slice_bytes_max = slice_bytes;
+}
+
 static enum ps_status commit_run(struct ps_run_writer *writer, const struct ps_run *run)
 {
     enum ps_status st = flush_gathered(writer);
@@ -341,6 +404,8 @@ static enum ps_status commit_run(struct ps_run_writer *writer, const struct ps_r
         st = finish_block(writer);
     if (st == PS_OK)
         st = begin_if_needed(writer);
+    if (st == PS_OK)
+        st = put_page(writer);
     if (st != PS_OK)
         return st;
     struct ps_run row = writer->run;
@@ -358,7 +423,7 @@ static enum ps_status commit_run(struct ps_run_writer *writer, const struct ps_r
 
 enum ps_status ps_run_writer_pause(struct ps_run_writer *writer)
 {
-    return writer->in_transaction ? commit_slice(writer) : PS_OK;
+    return writer->in_transaction || writer->page.count ? commit_slice(writer) : PS_OK;
 }
 
 /* The run is there; a log that could not be copied will be with the next commit. */
@@ -398,6 +463,7 @@ void ps_run_writer_abort(struct ps_run_writer *writer)
     struct ps_text error; /* of what failed, not of the undoing */
     ps_text_set(&error, "%s", ps_run_file_error(writer->file));
     ps_db_rollback(writer->db);
+    ps_known_series_forget(ps_run_file_known(writer->file));
     bool finished = !writer->committed_some;
     while (!finished &&
            ps_run_file_delete(writer->file, writer->run.run, DELETE_SLICE, &finished) == PS_OK) {

@@ -6,7 +6,11 @@
  * checkpoint, so neither memory nor the write-ahead log grow with the run; the row that makes the
  * run complete comes with the last commit. Before that, nobody sees it.
  *
- * Memory: one chunk, one block, whatever the run's size. Thread: that of the file's handle. */
+ * Series that are new to the file are described in it (known_series.h, series_page.h): never is a
+ * block committed before the page that describes its series.
+ *
+ * Memory: one chunk, one block, one page of series, whatever the run's size. Thread: that of the
+ * file's handle. */
 #ifndef PS_CORE_TELEMETRY_RUN_WRITER_H
 #define PS_CORE_TELEMETRY_RUN_WRITER_H
 
@@ -27,9 +31,9 @@ struct ps_run_writer;
 struct ps_run_catalogue {
     /**
      * Fill *out; its key lives until the next call. Called once for each series new to the file, by
-     * ascending id, from within ps_run_writer_add() and ps_run_writer_commit().
-     * Returns: PS_OK; PS_ENOTFOUND there is no such series (no row is written); a failure ends the
-     * run
+     * ascending id, from within ps_run_writer_add().
+     * Returns: PS_OK; PS_ENOTFOUND there is no such series: nothing of it is written; a failure
+     * ends the run
      */
     enum ps_status (*describe)(void *arg, uint32_t series, struct ps_run_series *out);
     void *arg;
@@ -48,18 +52,30 @@ enum ps_status ps_run_writer_begin(struct ps_run_file *file, int64_t run,
                                    const struct ps_run_catalogue *catalogue,
                                    struct ps_run_writer **out);
 
+/** Smaller blocks and slices than PS_RUN_BLOCK_BYTES and PS_RUN_SLICE_BYTES: many of them in the
+ *  few points of a test. Before the first point. */
+void ps_run_writer_set_sizes_for_test(struct ps_run_writer *writer, size_t block_bytes,
+                                      size_t slice_bytes);
+
 /**
  * Add points of one series. Across calls: series ascending, ts within a series strictly ascending
  * (asserted). Any number of points, in as many calls as you like; they are copied, or encoded
  * before the call returns.
  *
  * @param ttl_s  parallel to points, 0 = none of its own; NULL = none has one
- * Returns: PS_OK; PS_ENOMEM, PS_EFULL, PS_ESTORE, what describe() returned: abort the run then
+ * Returns: PS_OK; PS_ENOTFOUND describe() knows no such series: its points are left out, the run
+ *          goes on; PS_ENOMEM, PS_EFULL, PS_ESTORE, what else describe() returned: abort the run
  */
 PS_MUST_CHECK
 enum ps_status ps_run_writer_add(struct ps_run_writer *writer, uint32_t series,
                                  const struct ps_point *points, const uint32_t *ttl_s,
                                  size_t count);
+/** The same for all points of a series at once: they are encoded where they are, nothing is copied.
+ */
+PS_MUST_CHECK
+enum ps_status ps_run_writer_add_series(struct ps_run_writer *writer, uint32_t series,
+                                        const struct ps_point *points, const uint32_t *ttl_s,
+                                        size_t count);
 
 /**
  * Commit what is written so far (points that do not fill a block yet stay in memory) and leave the

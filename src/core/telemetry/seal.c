@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "core/storage/writer.h"
 #include "core/telemetry/catalogue.h"
+#include "core/telemetry/deletions.h"
 #include "core/telemetry/journal.h"
 #include "core/telemetry/run_writer.h"
 #include "core/telemetry/seal_set.h"
@@ -14,8 +15,6 @@
 enum {
     WINDOW_POINTS = 1024,     /* handed to the run writer at a time */
     GROUPS_PER_BREATH = 4096, /* and points, of one long group */
-    TRIM_ROWS = 512,          /* of the journal deleted in one transaction, */
-    TRIM_BYTES = 256 * 1024,  /* or so many bytes */
 };
 
 struct seal {
@@ -23,7 +22,7 @@ struct seal {
     struct ps_seal_result result;
     int64_t first_seq; /* first row taken */
     int64_t now_ms;
-    struct ps_tombstone_list tombstones; /* by series */
+    struct ps_deletions deletions;
     struct ps_seal_set set;
     struct ps_run_list runs; /* written, parallel to `ranges` */
     struct ps_range *ranges; /* of runs */
@@ -34,35 +33,23 @@ struct seal {
 
 /* ---- gathering ---- */
 
-/* The first tombstone of a series; they are few. */
-static size_t first_tombstone(const struct ps_tombstone_list *list, uint32_t series)
-{
-    size_t low = 0, high = list->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (list->items[middle].series < series)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 /* Did it arrive before something deleted it? */
 static bool is_deleted(const struct seal *seal, int64_t seq, const struct ps_journal_record *record)
 {
-    const struct ps_tombstone_list *list = &seal->tombstones;
-    if (!list->count)
+    if (!seal->deletions.count)
         return false;
-    for (size_t i = first_tombstone(list, record->series);
-         i < list->count && list->items[i].series == record->series; i++) {
-        const struct ps_tombstone *tombstone = &list->items[i];
-        bool before =
-            seq < tombstone->seq || (seq == tombstone->seq && record->index < tombstone->idx);
-        if (before && ps_tombstone_covers(tombstone, record->ts_ms))
-            return true;
-    }
-    return false;
+    struct ps_deleted_spans deleted = ps_deletions_of(&seal->deletions, record->series);
+    return ps_deleted_spans_touch(&deleted, record->ts_ms, record->ts_ms, seq, record->index);
+}
+
+static enum ps_status load_deletions(struct seal *seal)
+{
+    struct ps_tombstone_list tombstones = { 0 };
+    enum ps_status st = ps_manifest_all_tombstones(seal->keep->db, &tombstones);
+    if (st == PS_OK)
+        st = ps_deletions_make(&tombstones, &seal->deletions);
+    ps_tombstone_list_deinit(&tombstones);
+    return st;
 }
 
 static void log_damaged_row(int64_t seq)
@@ -138,7 +125,7 @@ static enum ps_status gather(struct seal *seal)
         return st;
     st = ps_manifest_state(db, PS_STATE_SEALED_SEQ, 0, &sealed_seq);
     if (st == PS_OK)
-        st = ps_manifest_all_tombstones(db, &seal->tombstones);
+        st = load_deletions(seal);
     if (st == PS_OK)
         st = gather_rows(seal, sealed_seq);
     ps_db_rollback(db);
@@ -161,21 +148,28 @@ static enum ps_status describe(void *arg, uint32_t series, struct ps_run_series 
     return ps_catalogue_describe(&seal->catalogue, series, out);
 }
 
+/* The window's points. A group that fits into it as a whole is not copied any more. */
+static enum ps_status add_points(const struct seal *seal, struct ps_run_writer *writer,
+                                 const struct ps_seal_group *group, size_t count, bool any_ttl)
+{
+    const uint32_t *ttl_s = any_ttl ? seal->ttl_s : NULL;
+    if (group->count <= WINDOW_POINTS)
+        return ps_run_writer_add_series(writer, group->series, seal->points, ttl_s, count);
+    return ps_run_writer_add(writer, group->series, seal->points, ttl_s, count);
+}
+
 static enum ps_status write_group(struct seal *seal, struct ps_run_writer *writer,
                                   const struct ps_seal_group *group)
 {
     size_t from = 0, count;
     bool any_ttl;
-    enum ps_status st = ps_catalogue_find(&seal->catalogue, group->series);
-    if (st != PS_OK)
-        return st == PS_ENOTFOUND ? PS_OK : st;
+    enum ps_status st = PS_OK;
     while (st == PS_OK && (count = ps_seal_set_points(&seal->set, group, &from, seal->points,
                                                       seal->ttl_s, WINDOW_POINTS, &any_ttl)) > 0) {
-        st = ps_run_writer_add(writer, group->series, seal->points, any_ttl ? seal->ttl_s : NULL,
-                               count);
-        seal->result.written += count;
+        st = add_points(seal, writer, group, count, any_ttl);
+        seal->result.written += st == PS_OK ? count : 0;
     }
-    return st;
+    return st == PS_ENOTFOUND ? PS_OK : st; /* its entity was deleted meanwhile */
 }
 
 /* All groups of one range, the first of which is *group; afterwards *group is the last of them. */
@@ -240,17 +234,6 @@ static enum ps_status write_run(struct seal *seal, struct ps_run_file *file,
     return st;
 }
 
-static void log_failure(const char *name, const struct ps_run_file *file, enum ps_status st)
-{
-    struct ps_log_line line;
-    if (st == PS_ECLOSED || !ps_log_begin(&line, PS_LOG_DEBUG, "telemetry", "run_not_sealed"))
-        return;
-    ps_log_text(&line, "file", name);
-    ps_log_text(&line, "status", ps_status_text(st));
-    ps_log_text(&line, "error", file ? ps_run_file_error(file) : "");
-    ps_log_end(&line);
-}
-
 static enum ps_status write_range(struct seal *seal, struct ps_seal_group *group)
 {
     const struct ps_range *range = group->range;
@@ -258,9 +241,7 @@ static enum ps_status write_range(struct seal *seal, struct ps_seal_group *group
     struct ps_run run;
     enum ps_status st = ps_keep_borrow(seal->keep, range->name, &file);
     if (st == PS_OK)
-        st = write_run(seal, file, group, &run);
-    if (st != PS_OK)
-        log_failure(range->name, file, st);
+        st = ps_keep_failed(seal->keep, file, write_run(seal, file, group, &run));
     ps_keep_return(seal->keep, file);
     if (st != PS_OK || !run.points)
         return st;
@@ -326,7 +307,7 @@ static void count_seal(const struct seal *seal)
 
 static enum ps_status make_known(struct seal *seal)
 {
-    enum ps_status st = ps_writer_call(seal->keep->writer, change_manifest, seal);
+    enum ps_status st = ps_keep_call(seal->keep, change_manifest, seal);
     if (st == PS_OK) {
         seal->result.runs = seal->runs.count;
         count_seal(seal);
@@ -340,7 +321,7 @@ static enum ps_status make_known(struct seal *seal)
 
 static void seal_deinit(struct seal *seal)
 {
-    ps_tombstone_list_deinit(&seal->tombstones);
+    ps_deletions_deinit(&seal->deletions);
     ps_seal_set_deinit(&seal->set);
     ps_run_list_deinit(&seal->runs);
     free(seal->ranges);
@@ -366,59 +347,5 @@ enum ps_status ps_seal_once(struct ps_keep *keep, struct ps_seal_result *out)
     if (st == PS_OK)
         *out = seal->result;
     seal_deinit(seal);
-    return st;
-}
-
-/* ---- trimming ---- */
-
-struct trim {
-    int64_t up_to; /* rows to delete; 0 = none */
-    bool more;
-};
-
-static enum ps_status plan_trim(struct ps_keep *keep, struct trim *out)
-{
-    struct ps_stmt *stmt;
-    bool row;
-    int64_t sealed_seq, rows = 0, bytes = 0;
-    enum ps_status st = ps_manifest_state(keep->db, PS_STATE_SEALED_SEQ, 0, &sealed_seq);
-    if (st == PS_OK)
-        st = ps_db_prepare(
-            keep->db, "SELECT seq, length(points) FROM journal WHERE seq <= ? ORDER BY seq", &stmt);
-    if (st != PS_OK)
-        return st;
-    ps_stmt_bind_int(stmt, 1, sealed_seq);
-    while ((st = ps_stmt_step(stmt, &row)) == PS_OK && row) {
-        if (rows == TRIM_ROWS || bytes >= TRIM_BYTES) {
-            out->more = true;
-            break;
-        }
-        rows++;
-        bytes += ps_stmt_int(stmt, 1);
-        out->up_to = ps_stmt_int(stmt, 0);
-    }
-    ps_stmt_reset(stmt);
-    return st;
-}
-
-static enum ps_status delete_rows(struct ps_db *db, void *arg)
-{
-    const struct trim *trim = arg;
-    struct ps_stmt *stmt;
-    enum ps_status st = ps_db_prepare(db, "DELETE FROM journal WHERE seq <= ?", &stmt);
-    if (st != PS_OK)
-        return st;
-    ps_stmt_bind_int(stmt, 1, trim->up_to);
-    return ps_stmt_run(stmt);
-}
-
-enum ps_status ps_seal_trim(struct ps_keep *keep, bool *more)
-{
-    struct trim trim = { 0 };
-    enum ps_status st = plan_trim(keep, &trim);
-    if (st == PS_OK && trim.up_to)
-        st = ps_writer_call(keep->writer, delete_rows, &trim);
-    if (st == PS_OK)
-        *more = trim.more;
     return st;
 }

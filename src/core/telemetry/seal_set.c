@@ -3,41 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    RECORDS_FIRST = 1024,
-    RANGES_FIRST = 8,
-    DIGIT_BITS_MAX = 9, /* more places than that to write to are more than caches follow */
-    DIGITS_MAX = 1 << DIGIT_BITS_MAX,
-    SHORT_GROUP = 24, /* sorted by insertion */
-    AHEAD = 12,       /* records asked from memory before they are needed */
-};
+#include "core/telemetry/seal_record.h"
 
-/* Ordered so that nothing is padded: 32 bytes. */
-struct ps_seal_record {
-    int64_t ts_ms;
-    union {
-        bool boolean;
-        int64_t integer;
-        double real;
-        const char *text;
-    };
-    uint32_t series, len;
-    uint32_t ttl_s;
-    uint16_t range;
-    uint8_t type;
-};
-
-struct ps_seal_item {
-    uint32_t series;
-    uint32_t record;
-};
+enum { RECORDS_FIRST = 1024, RANGES_FIRST = 8 };
 
 enum ps_status ps_seal_set_init(struct ps_seal_set *set, enum ps_range_unit unit,
                                 size_t points_expected)
 {
     size_t cap = points_expected > RECORDS_FIRST ? points_expected : RECORDS_FIRST;
     *set = (struct ps_seal_set){ .unit = unit, .cap = cap };
-    set->records = malloc(cap * sizeof *set->records);
+    set->records = ps_seal_alloc(cap * sizeof *set->records);
     return set->records ? PS_OK : PS_ENOMEM;
 }
 
@@ -46,6 +21,7 @@ void ps_seal_set_deinit(struct ps_seal_set *set)
     free(set->records);
     free(set->items);
     free(set->spare);
+    free(set->range_end);
     free(set->ranges);
     free(set->by_start);
     ps_arena_deinit(&set->texts);
@@ -158,178 +134,13 @@ void ps_seal_set_cut(struct ps_seal_set *set, size_t count)
     set->count = count;
 }
 
-/* ---- sorting ---- */
-
-/* A digit of a key that has `bits` of them, cut so that all digits are about as long. */
-struct digit {
-    unsigned shift, bits;
-};
-
-static unsigned digit_of(const struct digit *digit, uint32_t key)
-{
-    return key >> digit->shift & ((1u << digit->bits) - 1);
-}
-
-/* Turns counts of digits into where each digit's items begin. False: all have the same digit. */
-static bool places_of(uint32_t places[DIGITS_MAX], size_t count)
-{
-    uint32_t at = 0;
-    for (size_t i = 0; i < DIGITS_MAX; i++) {
-        uint32_t here = places[i];
-        if (here == count)
-            return false;
-        places[i] = at;
-        at += here;
-    }
-    return true;
-}
-
-static void swap_items(struct ps_seal_set *set)
-{
-    struct ps_seal_item *items = set->items;
-    set->items = set->spare;
-    set->spare = items;
-}
-
-static void sort_by_series(struct ps_seal_set *set, const struct digit *digit)
-{
-    uint32_t places[DIGITS_MAX] = { 0 };
-    for (size_t i = 0; i < set->count; i++)
-        places[digit_of(digit, set->items[i].series)]++;
-    if (!places_of(places, set->count))
-        return;
-    for (size_t i = 0; i < set->count; i++)
-        set->spare[places[digit_of(digit, set->items[i].series)]++] = set->items[i];
-    swap_items(set);
-}
-
-static uint16_t range_at(const struct ps_seal_set *set, size_t item)
-{
-    return set->records[set->items[item].record].range;
-}
-
-static void sort_by_range(struct ps_seal_set *set, const struct digit *digit)
-{
-    uint32_t places[DIGITS_MAX] = { 0 };
-    for (size_t i = 0; i < set->count; i++)
-        places[digit_of(digit, range_at(set, i))]++;
-    if (!places_of(places, set->count))
-        return;
-    for (size_t i = 0; i < set->count; i++)
-        set->spare[places[digit_of(digit, range_at(set, i))]++] = set->items[i];
-    swap_items(set);
-}
-
-/* From the least digit to the greatest: each pass keeps the order of the one before. */
-static void sort_by_digits(struct ps_seal_set *set, uint32_t key_max,
-                           void (*sort)(struct ps_seal_set *set, const struct digit *digit))
-{
-    unsigned bits = 0;
-    while (bits < 32 && key_max >> bits)
-        bits++;
-    unsigned digits = (bits + DIGIT_BITS_MAX - 1) / DIGIT_BITS_MAX;
-    for (unsigned i = 0, shift = 0; i < digits; i++) {
-        struct digit digit = { shift, (bits - shift + digits - i - 1) / (digits - i) };
-        sort(set, &digit);
-        shift += digit.bits;
-    }
-}
-
-enum ps_status ps_seal_set_sort(struct ps_seal_set *set)
-{
-    size_t bytes = (set->count ? set->count : 1) * sizeof *set->items;
-    set->items = malloc(bytes);
-    set->spare = malloc(bytes);
-    if (!set->items || !set->spare)
-        return PS_ENOMEM;
-    for (size_t i = 0; i < set->count; i++)
-        set->items[i] =
-            (struct ps_seal_item){ .series = set->records[i].series, .record = (uint32_t)i };
-    sort_by_digits(set, set->series_max, sort_by_series);
-    if (set->range_count > 1)
-        sort_by_digits(set, (uint32_t)set->range_count - 1, sort_by_range);
-    return PS_OK;
-}
-
-static int64_t ts_of(const struct ps_seal_set *set, struct ps_seal_item item)
-{
-    return set->records[item.record].ts_ms;
-}
-
-static bool is_ordered(const struct ps_seal_set *set, const struct ps_seal_item *items,
-                       size_t count)
-{
-    for (size_t i = 1; i < count; i++) {
-        if (i + AHEAD < count)
-            __builtin_prefetch(&set->records[items[i + AHEAD].record]);
-        if (ts_of(set, items[i - 1]) > ts_of(set, items[i]))
-            return false;
-    }
-    return true;
-}
-
-static void insertion_sort(const struct ps_seal_set *set, struct ps_seal_item *items, size_t count)
-{
-    for (size_t i = 1; i < count; i++) {
-        struct ps_seal_item item = items[i];
-        int64_t ts = ts_of(set, item);
-        size_t at = i;
-        for (; at && ts_of(set, items[at - 1]) > ts; at--)
-            items[at] = items[at - 1];
-        items[at] = item;
-    }
-}
-
-static void merge_halves(const struct ps_seal_set *set, const struct ps_seal_item *items,
-                         size_t half, size_t count, struct ps_seal_item *out)
-{
-    size_t left = 0, right = half;
-    while (left < half && right < count) {
-        bool from_right = ts_of(set, items[right]) < ts_of(set, items[left]);
-        *out++ = from_right ? items[right++] : items[left++];
-    }
-    memcpy(out, items + left, (half - left) * sizeof *items);
-    memcpy(out + (half - left), items + right, (count - right) * sizeof *items);
-}
-
-/* Stable, from short ordered pieces to long ones. */
-static void merge_sort(const struct ps_seal_set *set, struct ps_seal_item *items,
-                       struct ps_seal_item *spare, size_t count)
-{
-    struct ps_seal_item *from = items, *to = spare;
-    for (size_t at = 0; at < count; at += SHORT_GROUP)
-        insertion_sort(set, items + at, count - at < SHORT_GROUP ? count - at : SHORT_GROUP);
-    for (size_t width = SHORT_GROUP; width < count; width *= 2) {
-        for (size_t at = 0; at < count; at += 2 * width) {
-            size_t here = count - at < 2 * width ? count - at : 2 * width;
-            merge_halves(set, from + at, here < width ? here : width, here, to + at);
-        }
-        struct ps_seal_item *swapped = from;
-        from = to;
-        to = swapped;
-    }
-    if (from != items)
-        memcpy(items, from, count * sizeof *items);
-}
-
-static void order_group(struct ps_seal_set *set, const struct ps_seal_group *group)
-{
-    struct ps_seal_item *items = set->items + group->first;
-    if (is_ordered(set, items, group->count))
-        return;
-    if (group->count <= SHORT_GROUP)
-        insertion_sort(set, items, group->count);
-    else
-        merge_sort(set, items, set->spare + group->first, group->count);
-}
-
 /* ---- reading ---- */
 
 /* Records lie where they arrived: each look at one waits for memory, unless it was asked for. */
 static void fetch_ahead(const struct ps_seal_set *set, size_t item)
 {
-    if (item + AHEAD < set->count)
-        __builtin_prefetch(&set->records[set->items[item + AHEAD].record]);
+    if (item + PS_SEAL_AHEAD < set->count)
+        __builtin_prefetch(&set->records[set->items[item + PS_SEAL_AHEAD].record]);
 }
 
 bool ps_seal_set_next(const struct ps_seal_set *set, struct ps_seal_group *group)
@@ -338,10 +149,11 @@ bool ps_seal_set_next(const struct ps_seal_set *set, struct ps_seal_group *group
     if (first >= set->count)
         return false;
     uint32_t series = set->items[first].series;
-    uint16_t range = set->records[set->items[first].record].range;
-    size_t end = first + 1;
-    while (end < set->count && set->items[end].series == series &&
-           (set->range_count == 1 || set->records[set->items[end].record].range == range)) {
+    size_t range = group->range ? (size_t)(group->range - set->ranges) : 0;
+    while (first >= set->range_end[range])
+        range++;
+    size_t end = first + 1, range_end = set->range_end[range];
+    while (end < range_end && set->items[end].series == series) {
         end++;
         fetch_ahead(set, end);
     }
@@ -367,11 +179,11 @@ size_t ps_seal_set_points(struct ps_seal_set *set, const struct ps_seal_group *g
     const struct ps_seal_item *items = set->items + group->first;
     *any_ttl = false;
     if (at == 0)
-        order_group(set, group);
+        ps_seal_sort_group(set, group);
     for (; at < group->count && count < max; at++) {
         const struct ps_seal_record *record = &set->records[items[at].record];
         fetch_ahead(set, group->first + at);
-        if (at + 1 < group->count && ts_of(set, items[at + 1]) == record->ts_ms)
+        if (at + 1 < group->count && ps_seal_ts(set, items[at + 1]) == record->ts_ms)
             continue; /* a later arrival replaces it */
         points[count] = point_of(record);
         ttl_s[count] = record->ttl_s;

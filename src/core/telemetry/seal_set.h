@@ -1,10 +1,12 @@
 /* seal_set: records of the journal, gathered and put into the order in which runs are written:
  * by range, series, ts, arrival.
  *
- * Records are kept as they come, 32 bytes each; what is sorted are 8-byte items that name them. A
- * radix sort by series (and by range, if there is more than one) leaves each series' records in
- * order of arrival, which for most series is the order of time already; the others are merge sorted
- * by ts. So the whole takes a few passes over the items and one look at each record.
+ * Records are kept as they come, 32 bytes each; what is sorted are 8-byte items that name them.
+ * They are dealt into piles by range and the upper bits of the series; each pile fits into a cache
+ * and is radix sorted there. That leaves each series' records in order of arrival, which for most
+ * series is the order of time already; the others are merge sorted by ts. So the whole takes two
+ * passes over the records in order of arrival, some work in the caches, and one look at each
+ * record.
  *
  * Pure but for memory. */
 #ifndef PS_CORE_TELEMETRY_SEAL_SET_H
@@ -28,6 +30,7 @@ struct ps_seal_set {
     size_t count, cap;
     struct ps_seal_record *records;
     struct ps_seal_item *items, *spare; /* after sorting */
+    uint32_t *range_end;                /* after sorting: of items, by number */
     size_t range_count, range_cap;
     struct ps_range *ranges; /* by number: as they were met */
     uint16_t *by_start;      /* numbers of ranges, by start_ms */

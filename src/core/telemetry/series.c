@@ -270,12 +270,10 @@ struct ps_series *ps_series_restore(struct ps_series_table *table, struct ps_ent
     series->in_slab = true;
     series->catalogued = true;
     series->sealed = row->sealed;
-    /* With a floor the deletions that are read again at start would have to know which of them left
-     * it behind: the history is asked instead. */
+    /* The pin is of the end of the journal, which is still to be read: the history is asked. */
     series->latest_state =
-        row->sealed || row->has_floor ? PS_LATEST_STATE_SINCE_START : PS_LATEST_STATE_KNOWN;
-    series->has_floor = row->has_floor;
-    series->latest.ts_ms = row->has_floor ? row->floor_ms : 0;
+        row->sealed || row->pinned ? PS_LATEST_STATE_SINCE_START : PS_LATEST_STATE_KNOWN;
+    series->pinned = row->pinned;
     add(table, entity, series, row->key, row->key_len);
     return series;
 }

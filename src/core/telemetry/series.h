@@ -10,8 +10,9 @@
  * sealed before the start is not in memory, so after a start a latest value is unknown until a
  * point arrives that is newer than everything sealed, or somebody asks the history
  * (ps_history_newest) and tells the answer (ps_series_learn_latest). A latest value may be deleted
- * without an older one taking its place: then points up to the floor are not latest values any
- * more. The floor is durable in the catalogue (series.latest_floor_ms).
+ * without an older one taking its place, or stay when its point is deleted; then the next point
+ * that is not older than it (any, if there is none) is the new one, which need not be the newest
+ * that is left. Such a series is pinned: its latest value is durable on its own (latest_pin.h).
  *
  * Memory of a series with three points and a key of eleven letters: 56 + 104 bytes, and 8 in its
  * entity. One table per shard; it belongs to the shard's thread (to main before the shards
@@ -53,12 +54,12 @@ struct ps_series {
     /* the rest is series*.c's */
     uint32_t has_latest : 1;
     uint32_t latest_state : 2;
-    uint32_t has_floor : 1;
+    uint32_t pinned : 1;         /* there may be a pin, or one is on its way: see ps_series_pin() */
     uint32_t sealed : 1;         /* points from before the start may be sealed */
     uint32_t overflowed : 1;     /* lost points while it had no head to note it */
     uint32_t in_slab : 1;        /* not freed alone */
     uint32_t epoch : 14;         /* counts up when an answer about the latest would be outdated */
-    struct ps_head_point latest; /* without has_latest: its time is the floor, if there is one */
+    struct ps_head_point latest; /* with has_latest */
     struct ps_head *head;        /* NULL until the first point */
     char key[];
 };
@@ -122,8 +123,7 @@ struct ps_series_row {
     const char *key;
     size_t key_len;
     bool sealed; /* points of it may be sealed */
-    bool has_floor;
-    int64_t floor_ms;
+    bool pinned; /* its latest value has a pin */
 };
 
 /** As ps_series_table_get; its memory is given back only with the table. */
@@ -159,12 +159,13 @@ enum ps_latest {
 enum ps_latest ps_series_latest(const struct ps_series *series, uint32_t default_ttl_s,
                                 int64_t now_ms, struct ps_point *out);
 
+/** The own time to live of the latest value that is KNOWN; 0 = none. */
+uint32_t ps_series_latest_ttl_s(const struct ps_series *series);
+
 /* What the history answered. */
 struct ps_series_newest {
     struct ps_points points; /* one, or none; owned */
     uint32_t ttl_s;          /* its own time to live */
-    bool has_floor;
-    int64_t floor_ms; /* as the catalogue had it */
     uint32_t default_ttl_s;
     int64_t now_ms;
     uint32_t epoch; /* of the copy the question began with */
@@ -174,6 +175,14 @@ void ps_series_newest_deinit(struct ps_series_newest *newest);
 
 /** Take the answer, unless something happened since the question that outdates it. */
 void ps_series_learn_latest(struct ps_series *series, const struct ps_series_newest *newest);
+
+/** The series gets a pin: from now on what stores its points tells the pin about them. */
+static inline void ps_series_pin(struct ps_series *series)
+{
+    series->pinned = true;
+}
+/** It is known that the series has no pin, and none is on its way. */
+void ps_series_unpin(struct ps_series *series);
 
 struct ps_series_deletion {
     int64_t start_ms, end_ms; /* end exclusive; INT64_MAX includes INT64_MAX */
@@ -191,10 +200,9 @@ enum ps_deletion_latest {
 /**
  * A committed deletion, in order of rows: points in the range leave the head.
  *
- * Without rewrite_latest a latest value that goes leaves a floor behind: start_ms - 1, so that
- * only points that come later are shown. Whoever makes the deletion durable writes the same floor
- * into the catalogue with it; NULL if start_ms is INT64_MIN or with rewrite_latest. A latest value
- * that is UNKNOWN stays so; to set a floor learn it first.
+ * Without rewrite_latest the next point to come is the latest value, whatever its time; without
+ * delete_latest the latest value stays. Whoever makes the deletion durable writes a pin with it
+ * (latest_pin.h). A latest value that is UNKNOWN stays so; to write a pin learn it first.
  */
 enum ps_deletion_latest ps_series_delete_range(struct ps_series_table *table,
                                                struct ps_series *series,
@@ -206,6 +214,7 @@ enum ps_deletion_latest ps_series_delete_range(struct ps_series_table *table,
 struct ps_series_copy {
     uint32_t id; /* 0 = no such series */
     uint32_t epoch;
+    bool pinned;             /* there may be a pin, as memory knows */
     struct ps_points points; /* in range, in order of arrival */
     uint32_t *ttl_s;         /* parallel; NULL: none has its own. Owned */
     int64_t journal_up_to;   /* rows to read as well, unless sealed; 0 = none: the head has all

@@ -167,7 +167,9 @@ static enum ps_status copy_range(const struct ps_series_table *table,
                                  const struct ps_series *series, int64_t first_ms, int64_t last_ms,
                                  struct ps_series_copy *out)
 {
-    struct ps_series_copy copy = { .id = series->id, .epoch = series->epoch };
+    struct ps_series_copy copy = { .id = series->id,
+                                   .epoch = series->epoch,
+                                   .pinned = series->pinned };
     struct ps_head *head = series->head;
     for (uint32_t i = 0; head && i < head->count; i++) {
         const struct ps_head_point *point = ps_head_at(head, i);

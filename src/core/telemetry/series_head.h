@@ -53,7 +53,7 @@ bool ps_head_pack(int64_t ts_ms, const struct ps_value *value, uint32_t ttl_s,
 struct ps_point ps_head_unpack(const struct ps_head_point *point);
 void ps_head_destroy(struct ps_series_table *table, struct ps_head *head); /* NULL is fine */
 
-/** The series has no latest value, and no floor. */
+/** The series has no latest value. */
 void ps_series_drop_latest(struct ps_series *series);
 /** A committed point: it may be the latest value. */
 void ps_series_offer_latest(const struct ps_series_table *table, struct ps_series *series,

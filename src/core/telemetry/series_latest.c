@@ -11,12 +11,11 @@ void ps_series_drop_latest(struct ps_series *series)
 void ps_series_offer_latest(const struct ps_series_table *table, struct ps_series *series,
                             int64_t ts_ms, const struct ps_value *value, uint32_t ttl_s)
 {
-    if (series->latest_state != PS_LATEST_STATE_KNOWN && series->has_floor) {
-        series->epoch++; /* the floor may be in the catalogue only: do not judge */
+    if (series->latest_state != PS_LATEST_STATE_KNOWN && series->pinned) {
+        series->epoch++; /* the pin is not in memory: do not judge */
         return;
     }
-    if (series->has_latest ? ts_ms < series->latest.ts_ms
-                           : series->has_floor && ts_ms <= series->latest.ts_ms)
+    if (series->has_latest && ts_ms < series->latest.ts_ms)
         return;
     struct ps_head_point point;
     if (!ps_head_pack(ts_ms, value, ttl_s, &point)) {
@@ -51,6 +50,11 @@ enum ps_latest ps_series_latest(const struct ps_series *series, uint32_t default
     return PS_LATEST_KNOWN;
 }
 
+uint32_t ps_series_latest_ttl_s(const struct ps_series *series)
+{
+    return series->latest.ttl_s;
+}
+
 void ps_series_newest_deinit(struct ps_series_newest *newest)
 {
     ps_points_deinit(&newest->points);
@@ -73,11 +77,18 @@ void ps_series_learn_latest(struct ps_series *series, const struct ps_series_new
         ps_series_drop_latest(series);
         series->has_latest = point != NULL;
         series->latest = packed;
-        if (!point && newest->has_floor)
-            series->latest.ts_ms = newest->floor_ms;
     }
-    series->has_floor = newest->has_floor;
     series->latest_state = PS_LATEST_STATE_KNOWN;
+}
+
+/* Points that came while it was pinned may not have been judged. */
+void ps_series_unpin(struct ps_series *series)
+{
+    series->pinned = false;
+    if (series->latest_state == PS_LATEST_STATE_KNOWN)
+        return;
+    series->latest_state = PS_LATEST_STATE_SOUGHT;
+    series->epoch++;
 }
 
 /* ---- deletions ---- */
@@ -132,7 +143,6 @@ static bool take_latest_from_head(struct ps_series *series)
 static enum ps_deletion_latest replace_latest(struct ps_series *series)
 {
     ps_series_drop_latest(series);
-    series->has_floor = false;
     if (!is_complete(series) || !take_latest_from_head(series)) {
         series->latest_state = PS_LATEST_STATE_SOUGHT;
         return PS_DELETION_LATEST_LOST;
@@ -159,11 +169,8 @@ enum ps_deletion_latest ps_series_delete_range(struct ps_series_table *table,
     }
     if (!hit)
         return PS_DELETION_LATEST_KEPT;
-    bool all_before = deletion->start_ms == INT64_MIN;
-    if (deletion->rewrite_latest && !all_before)
+    if (deletion->rewrite_latest && deletion->start_ms != INT64_MIN)
         return replace_latest(series);
     ps_series_drop_latest(series);
-    series->has_floor = !all_before;
-    series->latest.ts_ms = all_before ? 0 : deletion->start_ms - 1;
     return PS_DELETION_LATEST_REMOVED;
 }

@@ -90,7 +90,29 @@ bool ps_store_next_aside(struct ps_store *store, char name[PS_MANIFEST_NAME_SIZE
 void ps_store_settle_aside(struct ps_store *store, const char *name);
 
 /**
- * The damaged files in the folder, those of earlier runs of the process included: their number, and
+ * What could be saved of a damaged file is elsewhere: rename it ("2026-W46.db.damaged") once more,
+ * to "2026-W46.db.before-rebuild" or so; it is not damaged telemetry any more but a keepsake.
+ * Returns: PS_OK, `renamed` its present name; PS_ENOTFOUND it is not there (any more); PS_EINVAL
+ * not the name of a damaged file; PS_EIO
+ */
+PS_MUST_CHECK
+enum ps_status ps_store_put_away(struct ps_store *store, const char *damaged,
+                                 char renamed[PS_MANIFEST_NAME_SIZE]);
+
+/**
+ * A reader or a merge met damage in a file and passed over it; the file stays in use. The file is
+ * remembered by name until it is dropped or set aside; the first time is logged, each is counted
+ * (PS_METRIC_DAMAGE_MET).
+ *
+ * @param name  of the range, "2026-W47"
+ * @param why   what it was, one line ("2026-W47.db: run 1, block of series 7: ...")
+ * Thread: any; never waits for the disk
+ */
+void ps_store_note_damage(struct ps_store *store, const char *name, const char *why);
+
+/**
+ * The damaged files in the folder: those set aside ("2026-W46.db.damaged"), by earlier runs of the
+ * process included, then those in use in which damage was met ("2026-W47.db"): their number, and
  * their names, separated by ", " (cut to what fits; `names` may be NULL). For /readyz.
  * Thread: any; never waits for the disk.
  */
@@ -104,6 +126,15 @@ size_t ps_store_damaged(struct ps_store *store, struct ps_text *names);
 PS_MUST_CHECK
 enum ps_status ps_store_list(struct ps_store *store,
                              enum ps_status (*visit)(void *arg, const char *name), void *arg);
+
+/** Whether the folder has an entry of that name, ending included ("2026-W46.db"). */
+bool ps_store_has(struct ps_store *store, const char *file_name);
+
+/**
+ * Bytes of the files that were dropped and are not removed yet, because somebody still reads them:
+ * room that comes by itself. Thread: any; never waits for the disk.
+ */
+int64_t ps_store_leaving_bytes(struct ps_store *store);
 
 /** Bytes of a file on disk, its log included; 0 if it is not there. */
 int64_t ps_store_file_bytes(struct ps_store *store, const char *name);

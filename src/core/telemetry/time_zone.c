@@ -17,8 +17,7 @@ enum {
     TYPE_BYTES = 6,
     NAME_BYTES_MAX = 64,
     DAY_S = 86400,
-    OFFSET_S_MAX = 26 * 3600,  /* RFC 9636 allows no more */
-    CHANGE_S_MAX = 167 * 3600, /* of a rule */
+    OFFSET_S_MAX = 26 * 3600, /* RFC 9636 allows no more */
 };
 
 void ps_time_zone_deinit(struct ps_time_zone *zone)
@@ -123,8 +122,7 @@ static bool read_change(const char **at, struct ps_zone_change *change)
     if (**at != '/')
         return true;
     (*at)++;
-    return read_time(at, &change->at_s) && change->at_s <= CHANGE_S_MAX &&
-           change->at_s >= -CHANGE_S_MAX;
+    return read_time(at, &change->at_s); /* of up to 167 hours, and what minutes they have */
 }
 
 /* std offset [dst [offset] ,start[/time],end[/time]] */

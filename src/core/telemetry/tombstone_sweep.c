@@ -38,6 +38,30 @@ static bool is_ahead(const struct sweep *sweep, const struct ps_tombstone *tombs
     return sweep->sealed_seq < last_row;
 }
 
+/* A file that was set aside may come back (fsck), and nobody can look into it: its runs' times
+ * tell.
+ */
+static enum ps_status look_at_asides(struct sweep *sweep, const struct ps_tombstone *tombstone,
+                                     bool *needed)
+{
+    struct ps_stmt *stmt;
+    enum ps_status st =
+        ps_db_prepare(sweep->keep->db,
+                      "SELECT 1 FROM telemetry_file f JOIN telemetry_run r ON r.file = f.id"
+                      " WHERE f.state != 0 AND r.retired_ms IS NULL AND r.journal_last < ?1"
+                      " AND r.max_ms >= ?2 AND r.min_ms <= ?3 LIMIT 1",
+                      &stmt);
+    if (st != PS_OK)
+        return st;
+    ps_stmt_bind_int(stmt, 1, tombstone->seq);
+    ps_stmt_bind_int(stmt, 2, tombstone->start_ms);
+    ps_stmt_bind_int(stmt, 3, tombstone->end_ms == INT64_MAX ? INT64_MAX : tombstone->end_ms - 1);
+    st = ps_stmt_step(stmt, needed);
+    if (st == PS_OK && *needed)
+        ps_stmt_reset(stmt);
+    return st;
+}
+
 static bool has_covered(const struct ps_chunk_points *points, const struct ps_tombstone *tombstone)
 {
     for (size_t i = 0; i < points->count; i++) {
@@ -47,7 +71,7 @@ static bool has_covered(const struct ps_chunk_points *points, const struct ps_to
     return false;
 }
 
-/* A damaged file may hold anything: it needs the tombstone until it is set aside. */
+/* A damaged file may hold anything: it needs the tombstone. */
 static enum ps_status look_into_run(struct sweep *sweep, struct ps_run_file *file, int64_t run,
                                     const struct ps_tombstone *tombstone, bool *holds)
 {
@@ -118,6 +142,8 @@ static enum ps_status look_at(struct sweep *sweep, const struct ps_tombstone *to
             want_rewritten(sweep, row, tombstone);
     }
     if (st == PS_OK && !needed)
+        st = look_at_asides(sweep, tombstone, &needed);
+    if (st == PS_OK && !needed)
         sweep->useless[sweep->useless_count++] = tombstone->id;
     return st;
 }
@@ -156,7 +182,7 @@ enum ps_status ps_tombstone_sweep(struct ps_keep *keep, int64_t now_ms, size_t *
     if (st == PS_OK)
         st = look_at_some(&sweep);
     if (st == PS_OK && sweep.useless_count)
-        st = ps_writer_call(keep->writer, forget, &sweep);
+        st = ps_keep_call(keep, forget, &sweep);
     if (st == PS_OK)
         *purged = sweep.useless_count;
     ps_manifest_deinit(&sweep.manifest);

@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/entity/install.h"
+#include "core/entity/setting.h"
 #include "core/storage/db.h"
 #include "core/storage/migrations.h"
 #include "core/telemetry/manifest.h"
@@ -148,6 +150,27 @@ static enum ps_status open_snapshot(struct backup *backup)
     ps_text_set(backup->why, "%s: schema version %lld is newer than this program",
                 backup->settings->dir, (long long)backup->now.schema);
     return PS_EUNSUPPORTED;
+}
+
+/* A list without an id was written by an earlier version; this one's will have it. */
+static enum ps_status check_installation(struct backup *backup)
+{
+    struct ps_buf id = { 0 };
+    enum ps_status st = ps_setting_get(backup->snapshot, PS_INSTALL_ID_SETTING, &id);
+    if (st == PS_OK)
+        snprintf(backup->now.installation, sizeof backup->now.installation, "%.*s", (int)id.len,
+                 id.data);
+    ps_buf_deinit(&id);
+    if (st != PS_OK && st != PS_ENOTFOUND)
+        return st;
+    if (!backup->before.installation[0] ||
+        strcmp(backup->before.installation, backup->now.installation) == 0)
+        return PS_OK;
+    ps_text_set(backup->why,
+                "--to %.100s holds the backup of another installation than %.80s: choose another"
+                " target, or empty it",
+                backup->settings->target, backup->settings->dir);
+    return PS_EINVAL;
 }
 
 /* Whether the last backup has this file with the same runs; then it is taken over. */
@@ -336,6 +359,8 @@ static enum ps_status copy_all(struct backup *backup)
     enum ps_status st = copy_main(backup);
     if (st == PS_OK)
         st = open_snapshot(backup);
+    if (st == PS_OK)
+        st = check_installation(backup);
     if (st == PS_OK)
         st = copy_range_files(backup);
     return st == PS_OK ? sync_folders(backup) : st;

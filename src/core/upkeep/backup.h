@@ -50,7 +50,8 @@ struct ps_backup_result {
  *          PS_ENOTFOUND no data in `dir`
  *          PS_EBUSY     another backup into this target runs
  *          PS_EPROTO    a database or range file is damaged (fsck says more)
- *          PS_EINVAL    the target is `dir` or inside of it; or `dir` is a half restore
+ *          PS_EINVAL    the target is `dir` or inside of it, or holds the backup of another
+ *                       installation; or `dir` is a half restore
  *          PS_EUNSUPPORTED, PS_EFULL, PS_EIO, PS_ESTORE, PS_ENOMEM
  *          all with a sentence in `why`; the backup that was in TARGET is still there
  */

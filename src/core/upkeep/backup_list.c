@@ -104,6 +104,8 @@ static enum ps_status take_list(const json_t *root, struct ps_backup_list *out)
     out->created_ms = json_integer_value(json_object_get(root, "created_ms"));
     const char *program = json_string_value(json_object_get(root, "program"));
     snprintf(out->program, sizeof out->program, "%s", program ? program : "");
+    const char *installation = json_string_value(json_object_get(root, "installation"));
+    snprintf(out->installation, sizeof out->installation, "%s", installation ? installation : "");
     return take_files(json_object_get(root, "files"), out);
 }
 
@@ -196,10 +198,10 @@ static enum ps_status replace(const char *folder, const char *text, struct ps_te
 enum ps_status ps_backup_list_write(const char *folder, const struct ps_backup_list *list,
                                     struct ps_text *why)
 {
-    json_t *root = json_pack("{s:i, s:s, s:I, s:I, s:o, s:o}", "format", PS_BACKUP_FORMAT,
-                             "program", list->program, "schema", (json_int_t)list->schema,
-                             "created_ms", (json_int_t)list->created_ms, "created",
-                             make_time(list->created_ms), "files", make_files(list));
+    json_t *root = json_pack(
+        "{s:i, s:s, s:I, s:I, s:o, s:s, s:o}", "format", PS_BACKUP_FORMAT, "program", list->program,
+        "schema", (json_int_t)list->schema, "created_ms", (json_int_t)list->created_ms, "created",
+        make_time(list->created_ms), "installation", list->installation, "files", make_files(list));
     char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
     enum ps_status st = text ? replace(folder, text, why) : PS_ENOMEM;
     free(text);

@@ -1,6 +1,7 @@
 /* backup_list: backup.json, the one file that says what a backup consists of.
  *
  *     { "format": 1, "program": "0.1.0", "schema": 2, "created_ms": 1795238400000,
+ *       "installation": "uuid",                          whose data it is; not in older ones
  *       "created": "2026-11-21T07:20:00Z",
  *       "files": [ { "path": "pacificsoft.db",           where it belongs in a data directory
  *                    "stored": "pacificsoft-<xxh3>.db",  where it lies in the backup
@@ -19,6 +20,7 @@
 #include "core/status.h"
 #include "core/text.h"
 #include "core/upkeep/plain_file.h"
+#include "core/uuid.h"
 
 #define PS_BACKUP_LIST_NAME "backup.json"
 
@@ -35,6 +37,7 @@ struct ps_backup_file {
 struct ps_backup_list {
     int64_t schema, created_ms;
     char program[32];
+    char installation[PS_UUID_TEXT_SIZE]; /* "": not known */
     size_t count, cap;
     struct ps_backup_file *files; /* owned */
 };

@@ -119,11 +119,11 @@ static enum ps_status check_all(struct ps_fsck *fsck)
 {
     enum ps_status st = ps_fsck_main(fsck);
     if (st == PS_OK)
-        st = ps_fsck_db_failed(fsck, ps_manifest_files(fsck->db, &fsck->files));
-    if (st == PS_OK)
         st = ps_fsck_files(fsck);
     if (st == PS_OK)
         st = ps_fsck_journal(fsck);
+    if (st == PS_OK)
+        st = ps_fsck_pins(fsck);
     return st == PS_OK ? ps_fsck_counters(fsck) : st;
 }
 

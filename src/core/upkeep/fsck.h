@@ -6,8 +6,9 @@
  * counters.
  *
  * With `rebuild` the server's own rules decide: what the files tell replaces what the manifest has
- * lost (runs, series, counters), what the manifest names and no file has is forgotten. What can be
- * read of a damaged file is written to a new one; the damaged one is set aside as the server would.
+ * lost (runs, series, counters), what the manifest names and no file has is forgotten. A damaged
+ * file is set aside as the server would, and what can be read of it goes into the live file of its
+ * name. A rebuild that was interrupted anywhere is finished by the next one.
  * Damaged journal rows are moved to a file of their own.
  * Not derivable: the entities of the main database. If that is damaged, a backup is the way back.
  *

@@ -1,11 +1,11 @@
-/* fsck_salvage: what can still be read of a damaged range file, in a new one beside it.
+/* fsck_salvage: what can still be read of a damaged range file, as runs of the live one.
  *
- * Run by run and block by block, in the order of ids, with the same run numbers, levels and journal
- * rows: to the manifest the new file is the old one with fewer points. Two kinds of damage cost
- * something. A block whose checksum is wrong costs itself. A page that SQLite cannot use costs the
- * blocks that are found through it: where they end is searched for by asking for greater and
- * greater ids until there is an answer, and then by halving. What lies between two such pages that
- * are close together may be missed.
+ * Run by run and block by block, in the order of ids, with the same levels and journal rows, so
+ * that they keep their place among the runs that are there. Two kinds of damage cost something. A
+ * block whose checksum is wrong costs itself. A page that SQLite cannot use costs the blocks that
+ * are found through it: where they end is searched for by asking for greater and greater ids until
+ * there is an answer, and then by halving. What lies between two such pages that are close together
+ * may be missed.
  *
  * The damaged file is only read. Nothing is trusted because its checksum is right: what the writer
  * demands (series and times ascend) is looked at first. */
@@ -22,7 +22,7 @@ struct salvage {
     struct ps_fsck *fsck;
     struct ps_run_file *from, *to;
     struct ps_run_writer *writer;
-    struct ps_fsck_salvaged *sums;
+    struct ps_fsck_salvage *sums;
 
     int64_t low_id, high_id; /* blocks of the run not looked at yet; both inclusive */
     int64_t block_id;
@@ -159,7 +159,67 @@ static enum ps_status copy_block(struct salvage *salvage)
     return st == PS_EPROTO && !whole ? PS_OK : st;
 }
 
-/* ---- runs ---- */
+/* ---- choosing ---- */
+
+static bool is_live(const struct ps_run_list *known, int64_t run)
+{
+    for (size_t i = 0; i < known->count; i++)
+        if (known->items[i].run == run)
+            return known->items[i].retired_ms == 0;
+    return false;
+}
+
+/* The live file has its journal rows. */
+static bool is_present(const struct ps_run_list *present, const struct ps_run *run)
+{
+    for (size_t i = 0; i < present->count; i++) {
+        const struct ps_run *other = &present->items[i];
+        if (other->journal_first <= run->journal_first && other->journal_last >= run->journal_last)
+            return true;
+    }
+    return false;
+}
+
+/* Sealed, even if it is lost. */
+static void note_sealed(struct ps_fsck *fsck, const struct ps_run *run)
+{
+    if (run->journal_last > fsck->last_seq)
+        fsck->last_seq = run->journal_last;
+}
+
+/* What there should be, by the manifest or else by the file. */
+static void count_wanted(struct salvage *salvage, const struct ps_run_list *runs)
+{
+    for (size_t i = 0; i < runs->count; i++) {
+        const struct ps_run *run = &runs->items[i];
+        if (!run->retired_ms && !is_present(&salvage->sums->present, run))
+            salvage->sums->lost += run->points;
+    }
+}
+
+/* Those that the manifest knows; of a file that it does not know, all that no merge replaced. */
+static enum ps_status choose_runs(struct salvage *salvage, struct ps_run_list *wanted)
+{
+    struct ps_run_list runs = { 0 };
+    const struct ps_run_list *known = &salvage->sums->known;
+    enum ps_status st = ps_run_file_runs(salvage->from, &runs);
+    if (st == PS_OK && known->count == 0)
+        ps_run_list_drop_merged(&runs);
+    if (st == PS_OK)
+        count_wanted(salvage, known->count ? known : &runs);
+    for (size_t i = 0; i < runs.count && st == PS_OK; i++) {
+        const struct ps_run *run = &runs.items[i];
+        if (known->count && !is_live(known, run->run))
+            continue;
+        note_sealed(salvage->fsck, run);
+        if (!is_present(&salvage->sums->present, run))
+            st = ps_run_list_add(wanted, run);
+    }
+    ps_run_list_deinit(&runs);
+    return st;
+}
+
+/* ---- copying runs ---- */
 
 static enum ps_status copy_blocks(struct salvage *salvage)
 {
@@ -173,13 +233,23 @@ static enum ps_status copy_blocks(struct salvage *salvage)
     return st;
 }
 
+/* A number of the live file: greater than what it has and than what its manifest rows say. */
+static enum ps_status take_number(struct salvage *salvage, int64_t *out)
+{
+    enum ps_status st = ps_run_file_next_number(salvage->to, &salvage->sums->present, out);
+    return failed(salvage, salvage->to, st);
+}
+
 static enum ps_status copy_run(struct salvage *salvage, const struct ps_run *run)
 {
     struct ps_run copy = *run;
     salvage->low_id = ps_block_id(run->run, 0, 0);
     salvage->high_id = ps_block_id(run->run, UINT32_MAX, PS_RUN_PART_MAX);
     salvage->has_last = false;
-    enum ps_status st = ps_run_writer_begin(salvage->to, run->run, NULL, &salvage->writer);
+    enum ps_status st = take_number(salvage, &copy.run);
+    if (st != PS_OK)
+        return st;
+    st = ps_run_writer_begin(salvage->to, copy.run, NULL, &salvage->writer);
     if (st != PS_OK)
         return failed(salvage, salvage->to, st);
     st = copy_blocks(salvage);
@@ -187,44 +257,18 @@ static enum ps_status copy_run(struct salvage *salvage, const struct ps_run *run
         ps_run_writer_abort(salvage->writer);
         return st;
     }
-    st = ps_run_writer_commit(salvage->writer, &copy);
-    if (st == PS_OK)
-        salvage->sums->points += copy.points;
-    return failed(salvage, salvage->to, st);
+    st = failed(salvage, salvage->to, ps_run_writer_commit(salvage->writer, &copy));
+    if (st != PS_OK || copy.points == 0)
+        return st;
+    salvage->sums->points += copy.points;
+    return ps_run_list_add(&salvage->sums->saved, &copy);
 }
 
-static bool is_live(const struct ps_run_list *known, int64_t run)
+static enum ps_status copy_runs(struct salvage *salvage, const struct ps_run_list *wanted)
 {
-    for (size_t i = 0; i < known->count; i++)
-        if (known->items[i].run == run)
-            return known->items[i].retired_ms == 0;
-    return false;
-}
-
-/* Those that the manifest knows; of a file that it does not know, all that no merge replaced. */
-static enum ps_status copy_runs(struct salvage *salvage, const struct ps_run_list *known)
-{
-    struct ps_run_list runs = { 0 };
-    int64_t points = 0;
-    enum ps_status st = ps_run_file_runs(salvage->from, &runs);
-    if (st != PS_OK)
-        goto out;
-    if (known->count == 0)
-        ps_run_list_drop_merged(&runs);
-    const struct ps_run_list *wanted = known->count ? known : &runs;
-    for (size_t i = 0; i < wanted->count; i++)
-        points += wanted->items[i].retired_ms ? 0 : wanted->items[i].points;
-    for (size_t i = 0; i < runs.count && st == PS_OK; i++) {
-        const struct ps_run *run = &runs.items[i];
-        if (known->count && !is_live(known, run->run))
-            continue;
-        if (run->journal_last > salvage->fsck->last_seq)
-            salvage->fsck->last_seq = run->journal_last; /* sealed, even if it is lost */
-        st = copy_run(salvage, run);
-    }
-    salvage->sums->lost = points > salvage->sums->points ? points - salvage->sums->points : 0;
-out:
-    ps_run_list_deinit(&runs);
+    enum ps_status st = PS_OK;
+    for (size_t i = 0; i < wanted->count && st == PS_OK; i++)
+        st = copy_run(salvage, &wanted->items[i]);
     return st;
 }
 
@@ -249,87 +293,84 @@ static enum ps_status copy_series(struct salvage *salvage)
 
 /* ---- the file ---- */
 
-static enum ps_status copy_all(struct salvage *salvage, const struct ps_run_list *known)
+/* The runs are in the live file, and whole. */
+static enum ps_status copy_all(struct salvage *salvage, const struct ps_run_list *wanted)
 {
     struct ps_run_verified counts;
-    enum ps_status st = ps_run_file_begin_read(salvage->from);
+    enum ps_status st = copy_series(salvage);
+    if (st == PS_OK)
+        st = copy_runs(salvage, wanted);
     if (st != PS_OK)
         return st;
-    st = copy_series(salvage);
-    if (st == PS_OK)
-        st = copy_runs(salvage, known);
-    ps_run_file_end_read(salvage->from);
-    if (st == PS_OK && salvage->sums->points == 0)
+    if (salvage->sums->points == 0)
         return PS_ENOTFOUND;
+    st = ps_run_file_verify(salvage->to, true, NULL, NULL, &counts);
     if (st == PS_OK)
-        st = failed(salvage, salvage->to,
-                    ps_run_file_verify(salvage->to, true, NULL, NULL, &counts));
+        st = ps_run_file_checkpoint(salvage->to);
+    return failed(salvage, salvage->to, st);
+}
+
+static enum ps_status open_damaged(struct salvage *salvage)
+{
+    struct ps_path path;
+    struct ps_fsck *fsck = salvage->fsck;
+    enum ps_status st = ps_path_set(&path, fsck->why, "%s/%s", ps_store_folder(fsck->store),
+                                    salvage->sums->file_name);
     if (st == PS_OK)
-        st = failed(salvage, salvage->to, ps_run_file_checkpoint(salvage->to));
+        st = ps_run_file_open(path.data, PS_RUN_FILE_READ, NULL, &salvage->from, fsck->why);
     return st;
 }
 
-static enum ps_status salvage_path(struct ps_fsck *fsck, const char *name, const char *suffix,
-                                   struct ps_path *out)
+/* A new file of which nothing came is not left behind. */
+static enum ps_status copy_into_live(struct salvage *salvage, const struct ps_run_list *wanted)
 {
-    return ps_path_set(out, fsck->why, "%s/%s.db%s", ps_store_folder(fsck->store), name, suffix);
-}
-
-static enum ps_status open_both(struct salvage *salvage, const char *name,
-                                const struct ps_path *from, const struct ps_path *to)
-{
-    struct ps_range range;
-    if (ps_range_parse(name, &range) != PS_OK)
-        return PS_ENOTFOUND;
-    enum ps_status st =
-        ps_run_file_open(from->data, PS_RUN_FILE_READ, NULL, &salvage->from, salvage->fsck->why);
+    struct ps_store *store = salvage->fsck->store;
+    const char *name = salvage->sums->name;
+    bool is_new = ps_store_file_bytes(store, name) == 0;
+    enum ps_status st = ps_store_borrow(store, name, true, &salvage->to, salvage->fsck->why);
     if (st != PS_OK)
         return st;
-    st = ps_db_remove(to->data); /* of one that was interrupted */
-    return st == PS_OK ? ps_run_file_open(to->data, PS_RUN_FILE_WRITE, &range, &salvage->to,
-                                          salvage->fsck->why)
-                       : st;
+    st = copy_all(salvage, wanted);
+    ps_store_return(store, salvage->to);
+    if (st != PS_OK && is_new)
+        ps_store_drop(store, name);
+    return st;
 }
 
-enum ps_status ps_fsck_salvage(struct ps_fsck *fsck, const char *name,
-                               const struct ps_run_list *known, struct ps_fsck_salvaged *out)
+static enum ps_status salvage_runs(struct salvage *salvage)
 {
-    struct ps_path from, to;
-    struct salvage salvage = { .fsck = fsck, .sums = out };
-    *out = (struct ps_fsck_salvaged){ 0 };
-    enum ps_status st = salvage_path(fsck, name, "", &from);
-    if (st == PS_OK)
-        st = salvage_path(fsck, name, ".salvage", &to);
+    struct ps_run_list wanted = { 0 };
+    enum ps_status st = ps_run_file_begin_read(salvage->from);
     if (st != PS_OK)
         return st;
-    st = open_both(&salvage, name, &from, &to);
+    st = choose_runs(salvage, &wanted);
+    if (st == PS_OK && wanted.count)
+        st = copy_into_live(salvage, &wanted);
+    ps_run_file_end_read(salvage->from);
+    ps_run_list_deinit(&wanted);
+    return st;
+}
+
+void ps_fsck_salvage_deinit(struct ps_fsck_salvage *salvage)
+{
+    ps_run_list_deinit(&salvage->known);
+    ps_run_list_deinit(&salvage->present);
+    ps_run_list_deinit(&salvage->saved);
+}
+
+enum ps_status ps_fsck_salvage(struct ps_fsck *fsck, struct ps_fsck_salvage *sums)
+{
+    struct salvage salvage = { .fsck = fsck, .sums = sums };
+    enum ps_status st = open_damaged(&salvage);
     if (st == PS_OK)
-        st = copy_all(&salvage, known);
-    bool made = salvage.to;
+        st = salvage_runs(&salvage);
     ps_run_file_close(salvage.from);
-    ps_run_file_close(salvage.to);
     ps_block_reader_deinit(&salvage.block);
     ps_chunk_points_deinit(&salvage.points);
     ps_buf_deinit(&salvage.body);
-    if (st != PS_OK && made)
-        (void)!ps_db_remove(to.data); /* the next one does */
+    sums->lost = sums->lost > sums->points ? sums->lost - sums->points : 0;
     if (st != PS_EPROTO && st != PS_ENOTFOUND)
         return st;
     ps_text_set(fsck->why, "%s", ""); /* nothing that ends fsck: the file is told already */
     return PS_ENOTFOUND;
-}
-
-enum ps_status ps_fsck_salvage_place(struct ps_fsck *fsck, const char *name)
-{
-    struct ps_path from, to;
-    enum ps_status st = salvage_path(fsck, name, ".salvage", &from);
-    if (st == PS_OK)
-        st = salvage_path(fsck, name, "", &to);
-    if (st == PS_OK && access(to.data, F_OK) == 0) {
-        ps_text_set(fsck->why, "%s: is damaged and cannot be renamed", to.data);
-        st = PS_EIO;
-    }
-    if (st == PS_OK)
-        st = ps_file_rename(from.data, to.data, fsck->why);
-    return st == PS_OK ? ps_folder_sync(ps_store_folder(fsck->store), fsck->why) : st;
 }

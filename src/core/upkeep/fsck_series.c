@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "core/telemetry/id_set.h"
 #include "core/upkeep/fsck_state.h"
 
 enum { TOLD_MAX = 20 };
@@ -12,6 +13,7 @@ enum { TOLD_MAX = 20 };
 struct compared {
     struct ps_fsck *fsck;
     const char *name;
+    struct ps_id_set seen; /* a file may tell of a series twice */
     int64_t missing, remade, clashing;
 };
 
@@ -133,6 +135,9 @@ static enum ps_status compare_series(void *arg, const struct ps_run_series *seri
     struct ps_fsck *fsck = compared->fsck;
     struct catalogue_row row;
     bool exists;
+    if (ps_id_set_has(&compared->seen, series->id))
+        return PS_OK;
+    (void)ps_id_set_add(&compared->seen, series->id);
     if ((int64_t)series->id > fsck->greatest_series)
         fsck->greatest_series = series->id;
     enum ps_status st = find_series(fsck->db, series, &row);
@@ -164,6 +169,7 @@ enum ps_status ps_fsck_series(struct ps_fsck *fsck, const char *name, struct ps_
 {
     struct compared compared = { .fsck = fsck, .name = name };
     enum ps_status st = compare_all(&compared, file);
+    ps_id_set_deinit(&compared.seen);
     if (st != PS_OK)
         return st;
     if (compared.remade) {

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,9 +154,23 @@ enum ps_status ps_folder_sync(const char *path, struct ps_text *why)
     return st;
 }
 
+/* Its name is an entry of the folder above. */
+static enum ps_status sync_parent(const char *path, struct ps_text *why)
+{
+    struct ps_path parent;
+    enum ps_status st = ps_path_set(&parent, why, "%s", path);
+    return st == PS_OK ? ps_folder_sync(dirname(parent.data), why) : st;
+}
+
 enum ps_status ps_folder_make(const char *path, struct ps_text *why)
 {
-    return mkdir(path, 0700) == 0 || errno == EEXIST ? PS_OK : ps_file_failed(path, errno, why);
+    if (mkdir(path, 0700) == 0)
+        return sync_parent(path, why);
+    if (errno != EEXIST)
+        return ps_file_failed(path, errno, why);
+    struct ps_text ignored; /* whoever made it may have been cut off; we need not own the parent */
+    (void)!sync_parent(path, &ignored);
+    return PS_OK;
 }
 
 enum ps_status ps_file_rename(const char *from, const char *to, struct ps_text *why)

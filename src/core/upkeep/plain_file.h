@@ -45,7 +45,7 @@ enum ps_status ps_file_copy(const char *from, const char *to, struct ps_file_sum
 /** Sync a folder: names made, renamed or removed in it. */
 PS_MUST_CHECK
 enum ps_status ps_folder_sync(const char *path, struct ps_text *why);
-/** Make a folder (0700); it may exist. */
+/** Make a folder (0700), durably; it may exist. */
 PS_MUST_CHECK
 enum ps_status ps_folder_make(const char *path, struct ps_text *why);
 PS_MUST_CHECK

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -151,6 +152,16 @@ static enum ps_status copy_file(struct restore *restore, const struct ps_backup_
     return st == PS_OK ? compare(restore, to.data, &sum, &file->sum) : st;
 }
 
+static void tell_file(const struct restore *restore, const struct ps_backup_file *file)
+{
+    const struct ps_upkeep_watcher *watcher = &restore->settings->watcher;
+    char line[PS_BACKUP_NAME_SIZE + 32];
+    if (!watcher->tell)
+        return;
+    snprintf(line, sizeof line, "%s: %lld bytes", file->path, (long long)file->sum.bytes);
+    watcher->tell(watcher->arg, line);
+}
+
 static enum ps_status copy_files(struct restore *restore)
 {
     const struct ps_upkeep_watcher *watcher = &restore->settings->watcher;
@@ -159,6 +170,8 @@ static enum ps_status copy_files(struct restore *restore)
         if (watcher->progress)
             watcher->progress(watcher->arg, restore->list.files[i].path, i, restore->list.count);
         st = copy_file(restore, &restore->list.files[i]);
+        if (st == PS_OK)
+            tell_file(restore, &restore->list.files[i]);
     }
     return st;
 }
@@ -182,7 +195,10 @@ static enum ps_status finish(struct restore *restore)
 static void sum_up(const struct restore *restore, struct ps_restore_result *out)
 {
     *out = (struct ps_restore_result){ .files = restore->list.count,
-                                       .created_ms = restore->list.created_ms };
+                                       .created_ms = restore->list.created_ms,
+                                       .schema = restore->list.schema };
+    snprintf(out->program, sizeof out->program, "%s", restore->list.program);
+    snprintf(out->installation, sizeof out->installation, "%s", restore->list.installation);
     for (size_t i = 0; i < restore->list.count; i++)
         out->bytes += restore->list.files[i].sum.bytes;
 }

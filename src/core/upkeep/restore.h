@@ -7,18 +7,22 @@
 #define PS_CORE_UPKEEP_RESTORE_H
 
 #include "core/upkeep/backup.h"
+#include "core/uuid.h"
 
 /* Its presence means: a restore was interrupted, the directory is not whole. */
 #define PS_RESTORE_MARKER "restore.partial"
 
 struct ps_restore_settings {
     const char *from, *dir;
-    struct ps_upkeep_watcher watcher;
+    struct ps_upkeep_watcher watcher; /* tell: a line for each file that is there */
 };
 
 struct ps_restore_result {
     size_t files;
-    int64_t bytes, created_ms; /* created_ms: of the backup */
+    int64_t bytes;
+    /* of the backup */
+    int64_t created_ms, schema;
+    char program[32], installation[PS_UUID_TEXT_SIZE]; /* installation: "" if it is not known */
 };
 
 /**

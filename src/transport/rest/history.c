@@ -54,14 +54,16 @@ static size_t text_bytes(const struct ps_point_set *set)
     return bytes;
 }
 
-/* What the last question brought and took tells how much the next one should be about. */
-static size_t next_slice_points(size_t points, size_t text_len, int64_t took_ms)
+/* What the last question, of `asked` points, brought and took tells how much the next slice should
+ * be about. */
+static size_t next_slice_points(size_t points, size_t asked, size_t text_len, int64_t took_ms)
 {
     size_t most =
         took_ms >= PS_REST_SLOW_QUESTION_MS ? PS_REST_SLICE_POINTS_SLOW : PS_REST_SLICE_POINTS_MAX;
     size_t next = points * 4;
-    if (text_len > PS_REST_SLICE_TEXT_BYTES / 4)
-        next = (size_t)((double)points * PS_REST_SLICE_TEXT_BYTES / (double)text_len);
+    double text_each = (double)text_len / (double)asked;
+    if (text_each * (double)points > PS_REST_SLICE_TEXT_BYTES / 4)
+        next = (size_t)(PS_REST_SLICE_TEXT_BYTES / text_each);
     if (next > most)
         return most;
     return next < SLICE_POINTS_MIN ? SLICE_POINTS_MIN : next;
@@ -74,10 +76,12 @@ enum ps_status ps_rest_history_ask(struct ps_rest_history *history, struct ps_db
     if (atomic_load(history->abandoned))
         return PS_ECLOSED;
     int64_t begun_ms = ps_clock_mono_ms();
+    size_t points = history->slice_points;
+    size_t asked = query->limit < points / count ? query->limit * count : points;
     enum ps_status st =
         ps_entity_history(history->actors, db, &history->ref, keys, count, query, out);
     if (st == PS_OK)
-        history->slice_points = next_slice_points(history->slice_points, text_bytes(out),
+        history->slice_points = next_slice_points(points, asked ? asked : 1, text_bytes(out),
                                                   ps_clock_mono_ms() - begun_ms);
     return st;
 }
@@ -127,6 +131,7 @@ void ps_rest_history(struct ps_rest_call *call, const struct ps_entity_ref *ref,
     if (!ps_rest_history_parse(call, &history.query))
         return;
     history.query.abandoned = history.abandoned;
+    history.query.now_ms = ps_clock_now_ms(); /* of all slices */
     history.keys = *keys;
     if (csv && !check_size(call, &history))
         return;

@@ -1,8 +1,9 @@
 /* history: points of a span of time: what was asked, and the answer as JSON or CSV.
  *
  * A long answer is made in slices (http/reply.h). Each is a question of its own that goes on behind
- * the last point that was written, so nothing is kept open for a slow client; what is written
- * meanwhile into the part that is still to come is seen, what is deleted there is not. */
+ * the last point that was written, so nothing is kept open for a slow client. What is stored or
+ * deleted meanwhile in the part that is still to come counts, unless that part was brought already;
+ * what expires meanwhile does not: one call has one present. */
 #ifndef PS_TRANSPORT_REST_HISTORY_H
 #define PS_TRANSPORT_REST_HISTORY_H
 

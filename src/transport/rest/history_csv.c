@@ -1,8 +1,10 @@
 /* history_csv: a history as a table, RFC 4180: ts, iso, then a column for each key.
  *
- * Rows join the keys by timestamp. A question brings the next points of every key; where a key was
- * cut off, more of it may follow, so rows are sure only up to the nearest of these cuts. What was
- * brought behind it is forgotten, and the next question goes on from there. */
+ * Rows join the keys by timestamp. A question brings the next points of a column; a row is sure
+ * when every column either has a next point or is known to have no more. A column that runs dry is
+ * asked for on behind the last row, together with those that would be dry soon; the others keep
+ * what they have. So a key with few points is not looked for in all files again and again, while
+ * the others go on. */
 #include <stdlib.h>
 
 #include "core/json_text.h"
@@ -16,23 +18,22 @@ enum {
 #define DAY_MS (24ll * 3600 * 1000)
 
 struct column {
-    size_t left; /* points it may still get */
-    /* of the last question */
-    const struct ps_points *points; /* NULL: was not asked for */
-    size_t at, end;
+    size_t left;           /* points it may still get */
+    bool whole;            /* nothing comes behind what it has */
+    bool asked;            /* in the question that is on its way */
+    struct ps_points have; /* brought; those from `at` on are not written yet */
+    size_t at;
 };
 
 struct csv_history {
     struct ps_http_producer producer; /* first */
     struct ps_rest_history ask;
-    struct ps_history_query rest; /* what is asked next */
+    struct ps_history_query rest; /* what is behind the last row */
     bool ascending;
-    bool head_written, asked_all;
-    struct column *columns;   /* one per key */
-    const char **names;       /* room for the keys of a question */
-    struct ps_point_set held; /* what it brought */
-    bool cut;                 /* ... is sure up to cut_ms only */
-    int64_t cut_ms;
+    bool head_written;
+    bool dry;               /* a column must be asked for before the next row */
+    struct column *columns; /* one per key */
+    const char **names;     /* room for the keys of a question */
 };
 
 /* --- fields --- */
@@ -121,77 +122,92 @@ static bool is_before(const struct csv_history *csv, int64_t left_ms, int64_t ri
     return csv->ascending ? left_ms < right_ms : left_ms > right_ms;
 }
 
-/* The points a column got, and whether it was cut off. `limit`: how many were asked for. */
-static void take_list(struct csv_history *csv, struct column *column,
-                      const struct ps_points *points, size_t limit)
+static size_t unwritten(const struct column *column)
 {
-    column->points = points;
-    column->at = 0;
-    column->end = points->count < column->left ? points->count : column->left;
-    if (points->count < limit || column->left <= limit)
-        return; /* all there is, or all it may get */
-    int64_t last_ms = points->points[points->count - 1].ts_ms;
-    if (!csv->cut || is_before(csv, last_ms, csv->cut_ms))
-        csv->cut_ms = last_ms;
-    csv->cut = true;
+    return column->have.count - column->at;
 }
 
-static size_t name_columns(struct csv_history *csv)
+/* How many points a question brings of each column. */
+static size_t share_of_each(const struct csv_history *csv)
+{
+    size_t open = 0;
+    for (size_t i = 0; i < csv->ask.keys.count; i++)
+        open += !csv->columns[i].whole;
+    size_t share = csv->ask.slice_points / (open ? open : 1);
+    return share < KEY_POINTS_MIN ? KEY_POINTS_MIN : share;
+}
+
+/* Those that are dry, and those that have less than half a share: what they still have is brought
+ * again. */
+static size_t choose_columns(struct csv_history *csv, size_t share)
 {
     size_t count = 0;
     for (size_t i = 0; i < csv->ask.keys.count; i++) {
-        csv->columns[i].points = NULL;
-        if (csv->columns[i].left > 0)
+        struct column *column = &csv->columns[i];
+        column->asked = !column->whole && unwritten(column) <= share / 2;
+        if (column->asked)
             csv->names[count++] = csv->ask.keys.list[i];
     }
     return count;
 }
 
+/* Move the points into the column. `share`: how many were asked for; 0: all. */
+static void fill(struct column *column, struct ps_points *points, size_t share)
+{
+    ps_points_deinit(&column->have);
+    column->have = *points;
+    *points = (struct ps_points){ 0 };
+    column->at = 0;
+    column->whole = !share || column->have.count < share || column->have.count >= column->left;
+    if (column->have.count > column->left)
+        ps_points_truncate(&column->have, column->left);
+}
+
 static enum ps_status ask(struct csv_history *csv, struct ps_db *db)
 {
-    size_t count = name_columns(csv);
+    size_t share = ps_rest_history_is_sliced(&csv->rest) ? share_of_each(csv) : 0;
+    size_t count = choose_columns(csv, share);
     struct ps_history_query query = csv->rest;
-    bool sliced = ps_rest_history_is_sliced(&query);
-    csv->cut = false;
-    csv->asked_all = true;
-    if (count == 0)
-        return PS_OK;
-    query.limit = csv->ask.slice_points / count;
-    if (query.limit < KEY_POINTS_MIN)
-        query.limit = KEY_POINTS_MIN;
-    enum ps_status st = ps_rest_history_ask(&csv->ask, db, csv->names, count, &query, &csv->held);
+    struct ps_point_set set;
+    if (share)
+        query.limit = share;
+    enum ps_status st = ps_rest_history_ask(&csv->ask, db, csv->names, count, &query, &set);
     if (st != PS_OK)
         return st;
     size_t list = 0;
-    for (size_t i = 0; i < csv->ask.keys.count; i++)
-        if (csv->columns[i].left > 0)
-            take_list(csv, &csv->columns[i], &csv->held.keys[list++],
-                      sliced ? query.limit : SIZE_MAX);
-    csv->asked_all = !csv->cut || !ps_rest_history_go_on(&csv->rest, csv->cut_ms);
+    for (size_t i = 0; i < csv->ask.keys.count; i++) {
+        if (csv->columns[i].asked)
+            fill(&csv->columns[i], &set.keys[list++], share);
+    }
+    ps_point_set_deinit(&set);
+    csv->dry = false;
     return PS_OK;
 }
 
 /* --- writing --- */
 
-static bool has_point(const struct column *column)
-{
-    return column->points && column->at < column->end;
-}
-
-/* The time of the next row. False: what was brought is written. */
+/* The time of the next row, if there is one; no column may be dry. */
 static bool next_row(const struct csv_history *csv, int64_t *ts_ms)
 {
     bool found = false;
     for (size_t i = 0; i < csv->ask.keys.count; i++) {
         const struct column *column = &csv->columns[i];
-        if (!has_point(column))
+        if (!unwritten(column))
             continue;
-        int64_t at_ms = column->points->points[column->at].ts_ms;
+        int64_t at_ms = column->have.points[column->at].ts_ms;
         if (!found || is_before(csv, at_ms, *ts_ms))
             *ts_ms = at_ms;
         found = true;
     }
-    return found && !(csv->cut && is_before(csv, csv->cut_ms, *ts_ms));
+    return found;
+}
+
+/* There is nothing behind the last row. */
+static void end_columns(struct csv_history *csv)
+{
+    for (size_t i = 0; i < csv->ask.keys.count; i++)
+        csv->columns[i].whole = true;
+    csv->dry = false;
 }
 
 static void write_row(struct csv_history *csv, struct ps_buf *out, int64_t ts_ms)
@@ -202,28 +218,28 @@ static void write_row(struct csv_history *csv, struct ps_buf *out, int64_t ts_ms
     for (size_t i = 0; i < csv->ask.keys.count; i++) {
         struct column *column = &csv->columns[i];
         ps_buf_put_char(out, ',');
-        if (!has_point(column) || column->points->points[column->at].ts_ms != ts_ms)
+        if (!unwritten(column) || column->have.points[column->at].ts_ms != ts_ms)
             continue;
-        put_value(out, &column->points->points[column->at].value);
+        put_value(out, &column->have.points[column->at].value);
         column->at++;
         column->left--;
+        csv->dry |= !column->whole && !unwritten(column);
     }
     ps_buf_put_text(out, "\r\n");
+    if (!ps_rest_history_go_on(&csv->rest, ts_ms))
+        end_columns(csv);
 }
 
 /* False: the slice is full. */
-static bool write_held(struct csv_history *csv, struct ps_buf *out)
+static bool write_rows(struct csv_history *csv, struct ps_buf *out)
 {
     int64_t ts_ms = 0;
     size_t looked = 0;
-    for (; next_row(csv, &ts_ms); looked += 2 * csv->ask.keys.count) {
+    for (; !csv->dry && next_row(csv, &ts_ms); looked += 2 * csv->ask.keys.count) {
         if (out->len >= PS_HTTP_SLICE_BYTES || looked >= ROW_LOOK_MAX)
             return false;
         write_row(csv, out, ts_ms);
     }
-    for (size_t i = 0; i < csv->ask.keys.count; i++)
-        csv->columns[i].points = NULL;
-    ps_point_set_deinit(&csv->held);
     return true;
 }
 
@@ -244,8 +260,8 @@ static enum ps_status produce(struct ps_http_producer *producer, struct ps_db *d
     struct csv_history *csv = (struct csv_history *)producer;
     if (!csv->head_written)
         write_head(csv, out);
-    while (write_held(csv, out)) {
-        *done = csv->asked_all;
+    while (write_rows(csv, out)) {
+        *done = !csv->dry;
         if (*done)
             return PS_OK;
         enum ps_status st = ask(csv, db);
@@ -258,7 +274,8 @@ static enum ps_status produce(struct ps_http_producer *producer, struct ps_db *d
 static void destroy(struct ps_http_producer *producer)
 {
     struct csv_history *csv = (struct csv_history *)producer;
-    ps_point_set_deinit(&csv->held);
+    for (size_t i = 0; csv->columns && i < csv->ask.keys.count; i++)
+        ps_points_deinit(&csv->columns[i].have);
     ps_rest_keys_deinit(&csv->ask.keys);
     free(csv->columns);
     free(csv->names);
@@ -281,7 +298,7 @@ struct ps_http_producer *ps_rest_history_csv(struct ps_rest_history *history)
     csv->ask = *history;
     csv->rest = history->query;
     csv->ascending = history->query.ascending || !ps_history_query_is_raw(&history->query);
-    csv->asked_all = history->query.start_ms >= history->query.end_ms;
+    csv->dry = keys > 0 && history->query.start_ms < history->query.end_ms;
     for (size_t i = 0; i < keys; i++)
         csv->columns[i].left =
             ps_rest_history_is_sliced(&history->query) ? history->query.limit : SIZE_MAX;

@@ -6,6 +6,8 @@
 
 #include <jansson.h>
 
+#include "core/telemetry/history_query.h"
+
 static const char unreadable[] = "Failed to parse the payload";
 
 /* X(type name, legacy group or NULL, what it is). Order = the contract's order of groups. */
@@ -35,34 +37,6 @@ static const struct command_name {
 };
 
 enum { COMMAND_NAME_COUNT = sizeof command_names / sizeof command_names[0] };
-
-struct choice {
-    const char *name;
-    int is;
-};
-
-static const struct choice aggregates[] = {
-    { "NONE", PS_AGG_NONE },
-    { "MIN", PS_AGG_MIN },
-    { "MAX", PS_AGG_MAX },
-    { "AVG", PS_AGG_AVG },
-    { "SUM", PS_AGG_SUM },
-    { "COUNT", PS_AGG_COUNT },
-    { NULL, 0 },
-};
-
-static const struct choice interval_types[] = {
-    { "MILLISECONDS", PS_INTERVAL_MILLISECONDS }, { "WEEK", PS_INTERVAL_WEEK },
-    { "WEEK_ISO", PS_INTERVAL_WEEK_ISO },         { "MONTH", PS_INTERVAL_MONTH },
-    { "QUARTER", PS_INTERVAL_QUARTER },           { NULL, 0 },
-};
-
-static const struct choice downsamples[] = {
-    { "NONE", PS_DOWNSAMPLE_NONE },
-    { "MINMAX", PS_DOWNSAMPLE_MINMAX },
-    { "LTTB", PS_DOWNSAMPLE_LTTB },
-    { NULL, 0 },
-};
 
 void ps_ws_keys_deinit(struct ps_ws_keys *keys)
 {
@@ -248,18 +222,15 @@ static void read_scope(struct ps_ws_command *command, const json_t *object)
     reject(command, "Unknown attribute scope '%s'", scope);
 }
 
-/* One of the names; absent, null and "" are the first. `what`: how the error calls it. */
-static int choice_member(struct ps_ws_command *command, const json_t *object,
-                         const char *member_name, const char *what, const struct choice *choices)
+/* One of the words; absent, null and "" are the first. `what`: how the error calls it. */
+static int word_member(struct ps_ws_command *command, const json_t *object, const char *member_name,
+                       const char *what, const struct ps_query_word *words)
 {
     const char *name = text_member(command, object, member_name);
-    if (!name || !*name)
-        return choices[0].is;
-    for (const struct choice *choice = choices; choice->name; choice++)
-        if (strcmp(name, choice->name) == 0)
-            return choice->is;
-    reject(command, "Unknown %s '%s'", what, name);
-    return choices[0].is;
+    int is = words[0].is;
+    if (!ps_query_word_find(words, name, &is))
+        reject(command, "Unknown %s '%s'", what, name);
+    return is;
 }
 
 /* Whether the zone exists is the reader's to find out: that may need a file. */
@@ -278,26 +249,23 @@ static void read_time_zone(struct ps_ws_command *command, const json_t *object)
  */
 static void read_downsample(struct ps_ws_command *command, const json_t *object)
 {
-    struct ps_history_query *query = &command->query;
-    int downsample = choice_member(command, object, "downsample", "downsampling", downsamples);
+    int downsample =
+        word_member(command, object, "downsample", "downsampling", ps_downsample_words);
+    const char *said = text_member(command, object, "downsample");
     int64_t points = number_member(command, object, "points");
-    if (downsample == PS_DOWNSAMPLE_NONE)
-        return;
-    if (points < PS_DOWNSAMPLE_POINTS_MIN)
-        reject(command, "Downsampling needs 'points', at least %d", PS_DOWNSAMPLE_POINTS_MIN);
-    else if (!ps_history_query_is_raw(query))
-        reject(command, "Downsampling is for raw points, not for aggregated ones");
-    query->downsample = (enum ps_downsample)downsample;
-    query->points = points > PS_WS_LIMIT_MAX ? PS_WS_LIMIT_MAX : (size_t)points;
+    struct ps_text why;
+    if (ps_history_query_thin(&command->query, (enum ps_downsample)downsample, said && *said,
+                              points > PS_WS_LIMIT_MAX ? PS_WS_LIMIT_MAX : points, &why) != PS_OK)
+        reject(command, "%s", why.data);
 }
 
 static void read_buckets(struct ps_ws_command *command, const json_t *object)
 {
     struct ps_history_query *query = &command->query;
     query->aggregate =
-        (enum ps_aggregate)choice_member(command, object, "agg", "aggregation", aggregates);
-    query->interval_type = (enum ps_interval_type)choice_member(command, object, "intervalType",
-                                                                "interval type", interval_types);
+        (enum ps_aggregate)word_member(command, object, "agg", "aggregation", ps_aggregate_words);
+    query->interval_type = (enum ps_interval_type)word_member(
+        command, object, "intervalType", "interval type", ps_interval_type_words);
     query->interval_ms = number_member(command, object, "interval");
     read_time_zone(command, object);
 }
@@ -316,13 +284,23 @@ static void read_query(struct ps_ws_command *command, const json_t *object)
                                              : (size_t)limit;
 }
 
+/* The snapshot is points, not latest values: is that a question that can be answered? */
+static void check_query(struct ps_ws_command *command)
+{
+    struct ps_text why;
+    command->windowed = true;
+    if (ps_history_query_check(&command->query, &why) != PS_OK)
+        reject(command, "%s", why.data);
+}
+
 static void read_window(struct ps_ws_command *command, const json_t *object)
 {
     int64_t window = number_member(command, object, "timeWindow");
     read_query(command, object);
-    command->windowed = window > 0 && command->keys.count > 0;
     if (__builtin_add_overflow(command->query.start_ms, window, &command->query.end_ms))
         command->query.end_ms = INT64_MAX;
+    if (window > 0 && command->keys.count > 0)
+        check_query(command);
 }
 
 static void read_timeseries(struct ps_ws_command *command, const json_t *object)
@@ -349,7 +327,7 @@ static void read_history(struct ps_ws_command *command, const json_t *object)
         reject(command, "Keys are empty!");
     read_query(command, object);
     command->query.end_ms = number_member(command, object, "endTs");
-    command->windowed = true;
+    check_query(command);
 }
 
 /* --- a command, a frame --- */

@@ -28,6 +28,7 @@ struct ps_ws_ask {
     enum ps_attribute_scope scope;
     bool windowed;
     struct ps_history_query query;
+    _Atomic bool over; /* nobody waits for its answer any more: told to the reader */
 };
 
 /** Takes the keys out of the command. Returns: one reference, or NULL if memory is short. */

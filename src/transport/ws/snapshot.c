@@ -79,17 +79,19 @@ static enum ps_status put_latest(struct ps_ws_job *job, struct ps_db *db,
     return PS_OK;
 }
 
-/* One key after the other: only one key's points are in memory beside the frame. */
+/* One key after the other, of one present: only one key's points are in memory beside the frame. */
 static enum ps_status put_history(struct ps_ws_job *job, struct ps_db *db,
                                   struct ps_ws_snapshot *snapshot)
 {
     const struct ps_ws_keys *keys = &job->ask->keys;
     struct ps_entity_ref ref = entity_ref(job);
+    struct ps_history_query query = job->ask->query;
+    query.now_ms = ps_clock_now_ms();
+    query.abandoned = &job->ask->over;
     for (size_t i = 0; i < keys->count; i++) {
         const char *key = keys->names[i];
         struct ps_point_set set;
-        enum ps_status st =
-            ps_entity_history(job->actors, db, &ref, &key, 1, &job->ask->query, &set);
+        enum ps_status st = ps_entity_history(job->actors, db, &ref, &key, 1, &query, &set);
         if (st != PS_OK)
             return st;
         for (size_t j = 0; j < set.count; j++) {

@@ -1,5 +1,6 @@
 #include "transport/ws/subscription.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "transport/ws/snapshot.h"
@@ -75,6 +76,7 @@ static void sub_end(struct ps_ws_sub *sub)
     if (!is_question(sub))
         ps_ws_count(sub->session->ws, PS_METRIC_SUBSCRIPTIONS, -1);
     ps_ws_newest_deinit(&sub->interest.newest);
+    atomic_store(&sub->interest.ask->over, true);
     ps_ws_ask_release(sub->interest.ask);
     free(sub);
 }

@@ -65,32 +65,124 @@ static void a_lone_deletion_takes_no_row_of_the_journal(void **state)
     fixture_deinit(&f);
 }
 
-static void the_floor_is_stored_with_the_deletion(void **state)
+static void keep(struct fixture *f, int64_t ts_ms, uint32_t ttl_s)
+{
+    const struct ps_batch_point latest = { .ts_ms = ts_ms,
+                                           .value = { .type = PS_VALUE_LONG, .integer = ts_ms },
+                                           .ttl_s = ttl_s };
+    assert_int_equal(ps_batch_keep_latest(f->batch, &latest), PS_OK);
+}
+
+/* -1: none */
+static void check_pin(struct fixture *f, const char *name, int64_t floor_ms, int64_t ts_ms)
+{
+    if (number(f, "SELECT coalesce(max(latest_floor_ms), -1) FROM series") != floor_ms)
+        fail_msg("%s: the floor", name);
+    if (number(f, "SELECT coalesce(max(ts_ms), -1) FROM latest_pin") != ts_ms)
+        fail_msg("%s: the point", name);
+}
+
+static void the_pin_is_stored_with_the_deletion(void **state)
 {
     (void)state;
-    static const struct floor_case {
+    static const struct pin_case {
         const char *name;
         int64_t start_ms;
         enum ps_batch_latest latest;
-        int64_t want;
+        int64_t floor_ms, ts_ms;
     } cases[] = {
-        { "stays", 100, PS_BATCH_LATEST_STAYS, 5 },
-        { "goes", 100, PS_BATCH_LATEST_GOES, 99 },
-        { "is replaced", 100, PS_BATCH_LATEST_REPLACED, -1 },
-        { "goes with everything", INT64_MIN, PS_BATCH_LATEST_GOES, -1 },
+        { "is not in the range", 100, PS_BATCH_LATEST_STAYS, 5, 3 },
+        { "goes", 100, PS_BATCH_LATEST_GOES, 99, -1 },
+        { "is kept", 100, PS_BATCH_LATEST_KEPT, 199, 200 },
+        { "is replaced", 100, PS_BATCH_LATEST_REPLACED, -1, -1 },
+        { "goes with everything", INT64_MIN, PS_BATCH_LATEST_GOES, -1, -1 },
+        { "is kept of everything", INT64_MIN, PS_BATCH_LATEST_KEPT, 199, 200 },
     };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fixture f;
+        fixture_init(&f);
+        add_point(&f, "a", 1, 0);
+        assert_int_equal(commit(&f), PS_OK);
+        ps_batch_reset(f.batch);
+        assert_int_equal(ps_db_exec(f.temp.db, "UPDATE series SET latest_floor_ms = 5;"
+                                               "INSERT INTO latest_pin VALUES(1, 3, 0, x'00')"),
+                         PS_OK);
+        bool kept = cases[i].latest == PS_BATCH_LATEST_KEPT;
+        add_delete(&f, "a", cases[i].start_ms, INT64_MAX,
+                   kept ? PS_BATCH_LATEST_STAYS : cases[i].latest);
+        if (kept)
+            keep(&f, 200, 9);
+        assert_int_equal(commit(&f), PS_OK);
+        check_pin(&f, cases[i].name, cases[i].floor_ms, cases[i].ts_ms);
+        if (kept)
+            assert_int_equal(number(&f, "SELECT ttl_s FROM latest_pin"), 9);
+        fixture_deinit(&f);
+    }
+}
+
+/* Deletions and points of one batch act on the pin one after the other. */
+static void points_are_offered_to_the_pin_in_order_of_arrival(void **state)
+{
+    (void)state;
+    static const struct order_case {
+        const char *name, *steps; /* p<ts> a point, d<start> the latest goes, k<ts> it is kept */
+        int64_t floor_ms, ts_ms;
+        bool is_over; /* of the last point */
+    } cases[] = {
+        { "a point before it does not count", "p3 d5", 4, -1, false },
+        { "one behind it does", "d5 p3", 4, 3, false },
+        { "the newer of two", "d5 p3 p2", 4, 3, false },
+        { "one that ends it", "d5 p3 p6", -1, -1, true },
+        { "what comes then is for nothing", "d5 p6 p3", -1, -1, true },
+        { "gone again", "d5 p6 d5", 4, -1, true },
+        { "kept, and older ones", "k7 p6 p5", 6, 7, false },
+        { "kept, gone, and an older one", "k7 p6 d7 p1", 6, 1, false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fixture f;
+        fixture_init(&f);
+        add_point(&f, "other", 9, 0);
+        for (const char *step = cases[i].steps; *step; step += step[2] ? 3 : 2) {
+            int64_t at = step[1] - '0';
+            if (*step == 'p') {
+                add_point(&f, "a", at, 0);
+                continue;
+            }
+            add_delete(&f, "a", at, 100,
+                       *step == 'd' ? PS_BATCH_LATEST_GOES : PS_BATCH_LATEST_STAYS);
+            if (*step == 'k')
+                keep(&f, at, 0);
+        }
+        assert_int_equal(commit(&f), PS_OK);
+        check_pin(&f, cases[i].name, cases[i].floor_ms, cases[i].ts_ms);
+        if (f.batch->offer_count &&
+            f.batch->offers[f.batch->offer_count - 1].pin_is_over != cases[i].is_over)
+            fail_msg("%s: over or not", cases[i].name);
+        fixture_deinit(&f);
+    }
+}
+
+/* Most series never have a pin: nobody looks for one. */
+static void points_of_other_series_are_not_offered(void **state)
+{
+    (void)state;
     struct fixture f;
     fixture_init(&f);
     add_point(&f, "a", 1, 0);
-    assert_int_equal(commit(&f), PS_OK);
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        ps_batch_reset(f.batch);
-        assert_int_equal(ps_db_exec(f.temp.db, "UPDATE series SET latest_floor_ms = 5"), PS_OK);
-        add_delete(&f, "a", cases[i].start_ms, INT64_MAX, cases[i].latest);
-        assert_int_equal(commit(&f), PS_OK);
-        if (number(&f, "SELECT coalesce(latest_floor_ms, -1) FROM series") != cases[i].want)
-            fail_msg("%s", cases[i].name);
-    }
+    add_delete(&f, "a", INT64_MIN, INT64_MAX, PS_BATCH_LATEST_GOES);
+    add_point(&f, "a", 2, 0);
+    add_delete(&f, "a", 0, 10, PS_BATCH_LATEST_REPLACED);
+    add_point(&f, "a", 3, 0);
+    assert_int_equal(f.batch->offer_count, 0);
+    add_delete(&f, "a", 0, 10, PS_BATCH_LATEST_GOES);
+    add_point(&f, "b", 3, 0);
+    assert_int_equal(f.batch->offer_count, 0);
+    add_point(&f, "a", 3, 0);
+    assert_int_equal(f.batch->offer_count, 1);
+    assert_true(ps_batch_deletes(f.batch, series_of(&f, "a")));
+    assert_false(ps_batch_deletes(f.batch, series_of(&f, "b")));
+    ps_batch_reset(f.batch);
+    assert_int_equal(f.batch->offer_count, 0);
     fixture_deinit(&f);
 }
 
@@ -206,7 +298,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tombstones_know_their_place_among_the_points),
         cmocka_unit_test(a_lone_deletion_takes_no_row_of_the_journal),
-        cmocka_unit_test(the_floor_is_stored_with_the_deletion),
+        cmocka_unit_test(the_pin_is_stored_with_the_deletion),
+        cmocka_unit_test(points_are_offered_to_the_pin_in_order_of_arrival),
+        cmocka_unit_test(points_of_other_series_are_not_offered),
         cmocka_unit_test(a_failed_batch_deletes_nothing),
         cmocka_unit_test(the_latest_value_is_foreseen),
         cmocka_unit_test(many_series_are_looked_at_in_one_pass),

@@ -145,12 +145,13 @@ static void a_deletion_acts_between_two_points_of_one_commit(void **state)
 
 /* It is not in the head yet when the deletion decides: it is being committed, or waits behind
  * batches that are. */
-static void check_latest_on_its_way(unsigned points_before)
+static void check_latest_on_its_way(unsigned points_before, bool keep)
 {
     struct actors_world w;
     struct held_commit held;
     struct sent sent[3] = { { .order = NULL } };
-    struct deleter deleter = { .what = { .start_ms = 25, .end_ms = 35, .delete_latest = true } };
+    struct deleter deleter = { .what = { .start_ms = 25, .end_ms = 35, .delete_latest = !keep } };
+    int64_t want = keep ? points_before : INT64_MIN;
     actors_world_init(&w);
     actors_world_start(&w);
     point(&w, 10, 1);
@@ -163,17 +164,54 @@ static void check_latest_on_its_way(unsigned points_before)
     actors_world_let_commit(&held);
     deleter_finish(&deleter);
     check_points(&w, "10=1");
-    assert_int_equal(actors_world_latest(&w, "temp"), INT64_MIN);
+    assert_int_equal(actors_world_latest(&w, "temp"), want);
     restart(&w);
-    assert_int_equal(actors_world_latest(&w, "temp"), INT64_MIN);
+    assert_int_equal(actors_world_latest(&w, "temp"), want);
     actors_world_deinit(&w);
 }
 
 static void a_latest_value_on_its_way_goes_as_well(void **state)
 {
     (void)state;
-    check_latest_on_its_way(0);
-    check_latest_on_its_way(2); /* as many as may be in flight */
+    check_latest_on_its_way(0, false);
+    check_latest_on_its_way(2, false); /* as many as may be in flight */
+}
+
+static void or_it_is_kept_as_well(void **state)
+{
+    (void)state;
+    check_latest_on_its_way(0, true);
+    check_latest_on_its_way(2, true);
+}
+
+/* While a point that ends a pin is committed, a deletion begins another one. */
+static void a_pin_ends_only_if_no_other_is_on_its_way(void **state)
+{
+    (void)state;
+    struct actors_world w;
+    struct held_commit held;
+    struct sent sent = { .order = NULL };
+    struct deleter deleter = { .what = { .start_ms = 45, .end_ms = 60, .delete_latest = true } };
+    actors_world_init(&w);
+    actors_world_start(&w);
+    point(&w, 10, 1);
+    point(&w, 30, 3);
+    assert_int_equal(delete_temp(&w, &(struct ps_delete_telemetry){ .start_ms = 25,
+                                                                    .end_ms = 35,
+                                                                    .delete_latest = true }),
+                     PS_OK);
+    actors_world_hold_commits(&w, &held);
+    send_in_a_turn(&w, 50, 5, &sent);
+    assert_int_equal(actors_world_latest(&w, "temp"), INT64_MIN); /* handed in by now */
+    deleter_start(&deleter, &w);
+    actors_world_let_commit(&held);
+    deleter_finish(&deleter);
+    point(&w, 8, 88);
+    assert_int_equal(actors_world_latest(&w, "temp"), 88);
+    restart(&w);
+    assert_int_equal(actors_world_latest(&w, "temp"), 88);
+    check_points(&w, "8=88 10=1");
+    actors_world_deinit(&w);
 }
 
 static const struct latest_case {
@@ -204,7 +242,7 @@ static const struct latest_case {
       "",
       INT64_MIN,
       INT64_MIN },
-    { "stays shown, though deleted", { .start_ms = 25, .end_ms = 35 }, "10=10 20=20", 30, 20 },
+    { "stays shown, though deleted", { .start_ms = 25, .end_ms = 35 }, "10=10 20=20", 30, 30 },
     { "end exclusive",
       { .start_ms = 25, .end_ms = 30, .delete_latest = true },
       "10=10 20=20 30=30",
@@ -516,6 +554,8 @@ int main(void)
         cmocka_unit_test(what_is_in_the_range_is_gone_and_stays_gone),
         cmocka_unit_test(a_deletion_acts_between_two_points_of_one_commit),
         cmocka_unit_test(a_latest_value_on_its_way_goes_as_well),
+        cmocka_unit_test(or_it_is_kept_as_well),
+        cmocka_unit_test(a_pin_ends_only_if_no_other_is_on_its_way),
         cmocka_unit_test(the_latest_value_follows_its_rules),
         cmocka_unit_test(a_point_sent_again_into_the_range_is_the_latest),
         cmocka_unit_test(only_known_keys_are_deleted_and_reported),

@@ -194,6 +194,71 @@ static void many_series_are_found(void **state)
     ps_ttl_table_deinit(&table);
 }
 
+/* A mark in the first entry is gone once everything was read anew. */
+enum { MARK = 4711 };
+
+struct refresh {
+    struct entity_world *world;
+    struct ps_db *db; /* one that changes nothing itself */
+    struct ps_ttl_table table;
+};
+
+static void check_refresh(struct refresh *r, const char *after, bool anew, size_t count)
+{
+    r->table.entries[0].ttl_s = MARK;
+    assert_int_equal(ps_ttl_table_refresh(r->db, CONFIG_S, &r->table), PS_OK);
+    if (anew != (r->table.entries[0].ttl_s != MARK) || r->table.count != count)
+        fail_msg("%s: %zu entries, %s", after, r->table.count,
+                 anew ? "not read anew" : "read anew");
+}
+
+static void only_what_may_have_changed_is_read_again(void **state)
+{
+    struct entity_world *world = *state;
+    struct refresh r = { .world = world };
+    struct ps_text why = { "" };
+    struct ps_entity_id device = { PS_ENTITY_DEVICE, world_device(world, "D", NULL) };
+    struct ps_entity_id customer = { PS_ENTITY_CUSTOMER, world_customer(world, "C") };
+    uint32_t ttl_s = 0;
+    assert_int_equal(ps_db_open(world->temp.path, PS_DB_READER, &r.db, &why), PS_OK);
+    add_series(world, 1, &device);
+    add_series(world, 5, &customer);
+    assert_int_equal(ps_ttl_table_refresh(r.db, CONFIG_S, &r.table), PS_OK);
+    check_refresh(&r, "nothing", false, 2);
+    exec(world, "INSERT INTO journal VALUES(1, x'00')");
+    check_refresh(&r, "points", false, 2);
+    add_series(world, 6, &device);
+    add_series(world, 8, &customer);
+    check_refresh(&r, "series", false, 4);
+    assert_true(ps_ttl_table_find(&r.table, 8, &ttl_s));
+    assert_int_equal(ttl_s, CONFIG_S);
+    exec(world, "DELETE FROM series WHERE id = 6");
+    check_refresh(&r, "a series gone", true, 3);
+    exec(world, "DELETE FROM series WHERE id = 5");
+    add_series(world, 9, &device);
+    check_refresh(&r, "one gone, one come", true, 3);
+    add_series(world, 7, &device);
+    check_refresh(&r, "one that comes late", true, 4);
+    profile_says(world, "device_profile", "2");
+    check_refresh(&r, "a profile", true, 4);
+    assert_true(ps_ttl_table_find(&r.table, 1, &ttl_s));
+    assert_int_equal(ttl_s, 2 * DAY_S);
+    check_refresh(&r, "nothing", false, 4);
+    exec(world, "INSERT INTO journal VALUES(2, x'00')");
+    check_refresh(&r, "anything, with a profile that says something", true, 4);
+    profile_says(world, "device_profile", "0");
+    check_refresh(&r, "a profile that says nothing any more", true, 4);
+    profile_says(world, "tenant_profile", "3");
+    check_refresh(&r, "a tenant's profile", true, 4);
+    profile_says(world, "tenant_profile", "0");
+    check_refresh(&r, "that one, too", true, 4);
+    r.table.entries[0].ttl_s = MARK;
+    assert_int_equal(ps_ttl_table_refresh(r.db, CONFIG_S + 1, &r.table), PS_OK);
+    assert_int_equal(r.table.entries[0].ttl_s, CONFIG_S + 1);
+    ps_ttl_table_deinit(&r.table);
+    ps_db_close(r.db);
+}
+
 static void a_broken_database_is_told(void **state)
 {
     struct entity_world *world = *state;
@@ -217,6 +282,7 @@ int main(void)
         WORLD_TEST(the_text_of_a_profile_may_have_any_form),
         WORLD_TEST(the_table_tells_the_same_of_every_series),
         WORLD_TEST(many_series_are_found),
+        WORLD_TEST(only_what_may_have_changed_is_read_again),
         WORLD_TEST(a_broken_database_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

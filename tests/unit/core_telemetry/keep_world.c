@@ -8,6 +8,7 @@
 
 #include "unit/core_telemetry/keep_world.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/clock.h"
@@ -357,6 +358,23 @@ static void read_run(struct keep_world *world, const char *name, const struct ps
     ps_chunk_points_deinit(&points);
 }
 
+/* Files may overlap, so all runs together. */
+static int by_arrival(const void *left, const void *right)
+{
+    const struct ps_run *a = left, *b = right;
+    if (a->journal_last != b->journal_last)
+        return a->journal_last < b->journal_last ? -1 : 1;
+    return a->run < b->run ? -1 : a->run > b->run;
+}
+
+static const char *name_of(const struct ps_manifest_file_list *files, int64_t id)
+{
+    size_t i = 0;
+    while (files->items[i].id != id)
+        i++;
+    return files->items[i].name;
+}
+
 /* A deletion hides what came before it wherever that is, so its effect is the same if everything is
  * read run by run: a later run's points are put later. But what an earlier run lost to a deletion
  * must not hide what a later run has: it does not, as only the later one is put. */
@@ -365,11 +383,11 @@ static void read_runs(struct keep_world *world, const struct ps_tombstone_list *
 {
     struct ps_manifest manifest = { 0 };
     assert_int_equal(ps_manifest_load(world->temp.db, INT64_MIN, INT64_MAX, &manifest), PS_OK);
-    for (size_t i = 0; i < manifest.files.count; i++) {
-        const struct ps_manifest_file *file = &manifest.files.items[i];
-        for (size_t k = 0; k < file->run_count; k++)
-            read_run(world, file->name, &manifest.runs.items[file->first_run + k], tombstones, out);
-    }
+    if (manifest.runs.count)
+        qsort(manifest.runs.items, manifest.runs.count, sizeof *manifest.runs.items, by_arrival);
+    for (size_t i = 0; i < manifest.runs.count; i++)
+        read_run(world, name_of(&manifest.files, manifest.runs.items[i].file),
+                 &manifest.runs.items[i], tombstones, out);
     ps_manifest_deinit(&manifest);
 }
 

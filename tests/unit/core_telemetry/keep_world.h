@@ -16,7 +16,7 @@
 #include "core/telemetry/store.h"
 #include "unit/core_storage/temp_db.h"
 
-enum { WORLD_TEXT_SIZE = 48, WORLD_SERIES_MAX = 64 };
+enum { WORLD_TEXT_SIZE = 512, WORLD_SERIES_MAX = 64 };
 
 #define WORLD_NOW_MS 1763683200000 /* 2025-11-21 00:00 UTC */
 #define WORLD_DAY_MS 86400000ll

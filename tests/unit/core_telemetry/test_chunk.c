@@ -79,7 +79,8 @@ static void check_round_trip(struct fixture *f, const struct ps_point *points,
 static void every_shape_of_data_comes_back(void **state)
 {
     struct fixture *f = *state;
-    static const size_t counts[] = { 1, 2, 3, 5, 17, 127, 128, 129, 130, 131, 240, 257, 1000 };
+    static const size_t counts[] = { 1,   2,   3,   5,   7,   8,   9,   17,
+                                     127, 128, 129, 130, 131, 240, 257, 1000 };
     for (unsigned times = 0; times < MADE_TIMES; times++) {
         for (unsigned values = 0; values < MADE_VALUES; values++) {
             for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
@@ -255,6 +256,137 @@ static void the_same_points_make_the_same_bytes(void **state)
     ps_buf_deinit(&again);
 }
 
+/* Encoders remember what helps them to guess; that shows in their speed only. */
+static void what_came_before_changes_no_byte(void **state)
+{
+    struct fixture *f = *state;
+    struct ps_buf alone = { 0 };
+    for (unsigned round = 0; round < 3000; round++) {
+        unsigned seed = round;
+        size_t count = 1 + (size_t)rand_r(&seed) % (round % 10 ? 16 : 60);
+        make_points((enum made_times)(rand_r(&seed) % MADE_TIMES),
+                    (enum made_values)(rand_r(&seed) % MADE_VALUES), count, round, f->points);
+        for (size_t i = 0; i < count && round % 3 == 0; i++) { /* decimals of any size and places */
+            static const double powers[] = { 1, 10, 1e2, 1e5, 1e9, 1e12 };
+            double whole = (double)(made_bits(&seed) >> (16 + rand_r(&seed) % 48));
+            f->points[i].value = rand_r(&seed) % 4 ? made_real(whole / powers[rand_r(&seed) % 6])
+                                                   : made_long((int64_t)whole);
+        }
+        check_round_trip(f, f->points, NULL, count);
+        struct ps_chunk_encoder *fresh;
+        assert_int_equal(ps_chunk_encoder_create(&fresh), PS_OK);
+        ps_buf_clear(&alone);
+        assert_int_equal(ps_chunk_encode(fresh, f->points, NULL, count, &alone), PS_OK);
+        assert_int_equal(alone.len, f->bytes.len - 6);
+        assert_memory_equal(alone.data, f->bytes.data + 6, alone.len);
+        ps_chunk_encoder_destroy(fresh);
+    }
+    ps_buf_deinit(&alone);
+}
+
+#define SIXTY "0123456789 123456789 123456789 123456789 123456789 123456789"
+
+/* Few texts are written as they are, more bytes of them compressed; the same text is there once. */
+static void few_texts_come_back(void **state)
+{
+    struct fixture *f = *state;
+    static const char text[] = SIXTY "abcdefgh" SIXTY;
+    char *long_text = malloc(2000);
+    memset(long_text, 'x', 2000);
+    for (size_t count = 1; count <= 17; count++) {
+        for (size_t len = 0; len <= 70; len++) {
+            for (size_t i = 0; i < count; i++)
+                f->points[i] =
+                    (struct ps_point){ (int64_t)i,
+                                       { .type = len % 2 ? PS_VALUE_STRING : PS_VALUE_JSON,
+                                         .text = text + i % 3,
+                                         .len = (uint32_t)(len + i % 2) } };
+            check_round_trip(f, f->points, NULL, count);
+        }
+        for (size_t len = 1020; len < 1030; len++) {
+            for (size_t i = 0; i < count; i++)
+                f->points[i] = (struct ps_point){
+                    (int64_t)i,
+                    { .type = PS_VALUE_STRING, .text = long_text + i, .len = (uint32_t)len }
+                };
+            check_round_trip(f, f->points, NULL, count);
+            assert_true(f->bytes.len < len + 100); /* the same text */
+        }
+    }
+    free(long_text);
+}
+
+/* Sizes of few points, as a store of many series has them. */
+static void few_points_are_small(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        enum made_times times;
+        enum made_values values;
+        size_t count, most; /* bytes */
+    } cases[] = {
+        { MADE_JITTER, MADE_DECIMALS, 1, 13 },  { MADE_JITTER, MADE_DECIMALS, 2, 17 },
+        { MADE_JITTER, MADE_DECIMALS, 8, 27 },  { MADE_JITTER, MADE_COUNTER, 8, 27 },
+        { MADE_JITTER, MADE_BOOLEANS, 8, 23 },  { MADE_EXACT, MADE_CONSTANT, 8, 17 },
+        { MADE_EXACT, MADE_OUTLIERS, 8, 26 },   { MADE_JITTER, MADE_SINGLES, 8, 27 },
+        { MADE_SECONDS, MADE_CONSTANT, 8, 20 }, { MADE_JITTER, MADE_WHOLE_AND_DECIMALS, 8, 27 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        make_points(cases[i].times, cases[i].values, cases[i].count, 3, f->points);
+        check_round_trip(f, f->points, NULL, cases[i].count);
+        print_message("few points %zu: %zu bytes\n", i, f->bytes.len - 6);
+        assert_true(f->bytes.len - 6 <= cases[i].most);
+    }
+}
+
+/* Chunks as the first release wrote them. */
+static const struct old_chunk {
+    enum made_times times;
+    enum made_values values;
+    unsigned seed;
+    size_t count, len;
+    const char *bytes;
+} old_chunks[] = {
+    { MADE_JITTER, MADE_DECIMALS, 40, 1, 13,
+      "\x01\xa2\xe5\xb5\xfe\xf9\x62\x00\x00\x21\x00\xde\x20" },
+    { MADE_EXACT, MADE_OUTLIERS, 41, 16, 25,
+      "\x10\xce\xf6\xb0\xfe\xf9\x62\xf0\x93\x09\x00\x80\x05\x02\x09\x04\x0d\x10\x97\xe5\x7e"
+      "\x28\x70\x06\x0e" },
+    { MADE_DRIFT, MADE_DECIMALS_AND_RARE_OTHERS, 42, 33, 68,
+      "\x21\x8a\xb3\xb6\xfe\xf9\x62\xeb\xc3\x13\x00\x03\x05\x8c\x9c\x01\xc7\x94\x41\x1c"
+      "\x55\xf3\x39\x54\x08\x43\x23\xa2\x65\x0e\x73\x23\x48\xc7\xc0\x02\x19\x01\x1e\xcb"
+      "\xf0\x75\x62\x99\xe4\x39\x97\x02\xf0\x20\x04\x0d\x0c\xe7\x99\x42\xe3\xb2\x55\xa9"
+      "\x60\x50\x46\xb2\xc6\x5a\x74\x73" },
+    { MADE_LOST, MADE_WHOLE_AND_DECIMALS, 43, 6, 24,
+      "\x06\xcc\xe8\xb5\xfe\xf9\x62\xcc\x86\x03\x00\x01\x04\x03\x62\x90\x13\x02\xe0\x20"
+      "\x03\x02\x90\x5b" },
+    { MADE_SECONDS, MADE_STATES, 44, 7, 34,
+      "\x07\xc0\xfa\xae\xfe\xf9\x62\x90\x4e\x00\x81\x01\x00\x1b\x07\x04\x01\x02\x00\x2f\x00"
+      "\x22\x61\x22\x61\x22\x3a\x7b\x22\x01\x02\x00\x90\x1f" },
+    { MADE_JITTER, MADE_SINGLES, 45, 5, 23,
+      "\x05\xfe\xbf\xae\xfe\xf9\x62\xc9\xb8\x02\x00\x01\x03\x0d\x3f\x00\x12\x01\x03\xd4\x20"
+      "\xde\x10" },
+    { MADE_DRIFT, MADE_RUNS_OF_TYPES, 46, 8, 26,
+      "\x08\xf8\xeb\xb5\xfe\xf9\x62\xdb\xa2\x04\x00\x01\x04\x00\x23\x7d\x10\x21\x01\x04\xe4"
+      "\x20\x48\x20\x43\xbd" },
+    { MADE_LOST, MADE_RARE_BOOLEANS, 47, 24, 33,
+      "\x18\xfc\x8d\xaf\xfe\xf9\x62\x9d\xef\x0f\x00\x02\x01\x16\xde\xd4\x03\x04\x09\x38\x08"
+      "\x76\x7b\x82\x31\xb1\x7a\x98\x96\x53\x04\x00\x00" },
+};
+
+static void chunks_of_the_first_release_are_read(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof old_chunks / sizeof *old_chunks; i++) {
+        const struct old_chunk *c = &old_chunks[i];
+        char *exact;
+        make_points(c->times, c->values, c->count, c->seed, f->points);
+        assert_int_equal(decode_exact(f, c->bytes, c->len, &exact), PS_OK);
+        check_same(f, f->points, NULL, c->count);
+        free(exact);
+    }
+}
+
 static const struct size_case {
     const char *name;
     enum made_times times;
@@ -288,12 +420,18 @@ static void sensors_are_small(void **state)
     }
 }
 
+/* Chunks of a few points are read by code of their own. */
+static const size_t broken_counts[] = { 1, 2, 3, 8, 16, 60, 150 };
+enum { BROKEN_COUNTS = sizeof broken_counts / sizeof *broken_counts };
+
 static void a_chunk_cut_anywhere_is_refused(void **state)
 {
     struct fixture *f = *state;
-    for (unsigned values = 0; values < MADE_VALUES; values++) {
-        make_points(values % MADE_TIMES, values, 150, values, f->points);
-        check_round_trip(f, f->points, NULL, 150);
+    for (unsigned made = 0; made < MADE_VALUES * BROKEN_COUNTS; made++) {
+        unsigned values = made % MADE_VALUES;
+        size_t count = broken_counts[made / MADE_VALUES];
+        make_points(made % MADE_TIMES, values, count, made, f->points);
+        check_round_trip(f, f->points, NULL, count);
         for (size_t len = 0; len < f->bytes.len - 6; len++) {
             char *exact;
             assert_int_equal(decode_exact(f, f->bytes.data + 6, len, &exact), PS_EPROTO);
@@ -307,9 +445,11 @@ static void a_chunk_cut_anywhere_is_refused(void **state)
 static void a_wrong_byte_does_no_harm(void **state)
 {
     struct fixture *f = *state;
-    for (unsigned values = 0; values < MADE_VALUES; values++) {
-        make_points(values % MADE_TIMES, values, 60, values, f->points);
-        check_round_trip(f, f->points, NULL, 60);
+    for (unsigned made = 0; made < MADE_VALUES * (BROKEN_COUNTS - 1); made++) {
+        unsigned values = made % MADE_VALUES;
+        size_t count = broken_counts[made / MADE_VALUES];
+        make_points(made % MADE_TIMES, values, count, made, f->points);
+        check_round_trip(f, f->points, NULL, count);
         for (size_t at = 6; at < f->bytes.len; at++) {
             for (unsigned bit = 0; bit < 8; bit++) {
                 char *exact;
@@ -363,6 +503,14 @@ static const struct broken_case {
       11 },
     { "ttl above the greatest", "\x02\x00\x01\x01\x3c\x02\x00\x7c\x05\x00\x00", 11 },
     { "a byte too many", "\x01\x00\x00\x00\x05\x00\x00\x00", 8 },
+    { "a delta without bytes", "\x02\x00\x01\x00\x05\x02\x00\x08\x00", 9 },
+    { "an exception of two values", "\x02\x00\x01\x00\x05\x01\x81\x00\x01\x02\x00\x00", 12 },
+    { "whole and decimal, mantissa of 2^52",
+      "\x01\x00\x00\x00\x13\x00\x80\x80\x80\x80\x80\x80\x80\x20", 14 },
+    { "shift of 64 bits", "\x01\x00\x00\x00\x06\x40\x00\x02", 8 },
+    { "three texts of two points", "\x02\x00\x01\x00\x07\x03\x00\x02\x00\x61\x62\x63\x00\x00", 14 },
+    { "texts beyond the end", "\x01\x00\x00\x00\x07\x01\x00\x08\x00\x61\x00\x00", 12 },
+    { "texts packed by nobody", "\x01\x00\x00\x00\x07\x01\x00\x00\x02\x00\x00", 11 },
 };
 
 static void chunks_that_cannot_be_are_refused(void **state)
@@ -421,6 +569,10 @@ int main(void)
         TEST(times_at_the_ends_of_int64_come_back),
         TEST(texts_too_long_to_compress_come_back),
         TEST(the_same_points_make_the_same_bytes),
+        TEST(what_came_before_changes_no_byte),
+        TEST(few_texts_come_back),
+        TEST(few_points_are_small),
+        TEST(chunks_of_the_first_release_are_read),
         TEST(sensors_are_small),
         TEST(a_chunk_cut_anywhere_is_refused),
         TEST(a_wrong_byte_does_no_harm),

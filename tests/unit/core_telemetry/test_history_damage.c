@@ -81,6 +81,9 @@ static void a_damaged_block_hides_only_itself(void **state)
         assert_int_equal(history.damaged, 1);
         assert_non_null(strstr(history.damage.data, "2026-W03"));
     }
+    struct ps_text names;
+    assert_int_equal(ps_store_damaged(w.store, &names), 1);
+    assert_string_equal(names.data, "2026-W03.db");
     world_deinit(&w);
 }
 
@@ -137,6 +140,17 @@ static void a_missing_run_is_reported(void **state)
     world_deinit(&w);
 }
 
+static size_t drain(struct ps_history_cursor *cursor)
+{
+    const struct ps_point *points;
+    size_t count, all = 0;
+    enum ps_status st;
+    while ((st = ps_history_cursor_next(cursor, &points, &count)) == PS_OK)
+        all += count;
+    assert_int_equal(st, PS_ENOTFOUND);
+    return all;
+}
+
 /* Between snapshot and reading the file's end came: what it had was expired. */
 static void what_went_since_the_snapshot_is_no_damage(void **state)
 {
@@ -148,20 +162,48 @@ static void what_went_since_the_snapshot_is_no_damage(void **state)
     struct ps_series_copy copy;
     struct ps_history_view *view;
     struct ps_history_cursor *cursor;
-    const struct ps_point *points;
-    size_t count, all = 0;
-    enum ps_status st;
     assert_int_equal(ps_series_copy(&w.table, w.series[0], 0, INT64_MAX, &copy), PS_OK);
     assert_int_equal(ps_history_open(&history, &copy, 1, &range, &view), PS_OK);
     assert_int_equal(ps_db_exec(w.temp.db, "DELETE FROM telemetry_file WHERE name = '2026-W03'"),
                      PS_OK);
     ps_store_drop(w.store, "2026-W03");
     assert_int_equal(ps_history_cursor_open(view, 0, &cursor), PS_OK);
-    while ((st = ps_history_cursor_next(cursor, &points, &count)) == PS_OK)
-        all += count;
-    assert_int_equal(st, PS_ENOTFOUND);
-    assert_int_equal(all, (WEEKS - 1) * A_WEEK);
+    assert_int_equal(drain(cursor), (WEEKS - 1) * A_WEEK);
     assert_int_equal(history.damaged, 0);
+    ps_history_cursor_close(cursor);
+    ps_history_close(view);
+    ps_series_copy_deinit(&copy);
+    world_deinit(&w);
+}
+
+/* ... and there may be a new file of the same name already, of which so far nothing can be read. */
+static void a_file_that_is_just_being_made_is_left_alone(void **state)
+{
+    (void)state;
+    struct world w;
+    world_fill(&w);
+    struct ps_history history = world_history(&w);
+    struct ps_history_range range = { .start_ms = 0, .end_ms = INT64_MAX };
+    struct ps_series_copy copy;
+    struct ps_history_view *view;
+    struct ps_history_cursor *cursor;
+    assert_int_equal(ps_series_copy(&w.table, w.series[0], 0, INT64_MAX, &copy), PS_OK);
+    assert_int_equal(ps_history_open(&history, &copy, 1, &range, &view), PS_OK);
+    assert_int_equal(ps_db_exec(w.temp.db, "DELETE FROM telemetry_file WHERE name = '2026-W03'"),
+                     PS_OK);
+    ps_store_drop(w.store, "2026-W03");
+    char path[160];
+    struct ps_db *db;
+    struct ps_text why;
+    snprintf(path, sizeof path, "%s/telemetry/2026-W03.db", w.temp.folder);
+    assert_int_equal(ps_db_open(path, PS_DB_RANGE_WRITER, &db, &why), PS_OK);
+    assert_int_equal(ps_db_exec(db, "PRAGMA user_version = 1"), PS_OK); /* no tables yet */
+    assert_int_equal(ps_history_cursor_open(view, 0, &cursor), PS_OK);
+    assert_int_equal(drain(cursor), (WEEKS - 1) * A_WEEK);
+    assert_int_equal(history.damaged, 0);
+    assert_int_equal(ps_store_damaged(w.store, NULL), 0);
+    assert_true(ps_db_exists(path));
+    ps_db_close(db);
     ps_history_cursor_close(cursor);
     ps_history_close(view);
     ps_series_copy_deinit(&copy);
@@ -241,6 +283,7 @@ int main(void)
         cmocka_unit_test(a_missing_file_is_reported),
         cmocka_unit_test(a_missing_run_is_reported),
         cmocka_unit_test(what_went_since_the_snapshot_is_no_damage),
+        cmocka_unit_test(a_file_that_is_just_being_made_is_left_alone),
         cmocka_unit_test(an_old_snapshot_is_told_to_begin_again),
         cmocka_unit_test(a_visitor_may_stop),
     };

@@ -27,6 +27,8 @@ struct fixture {
     unsigned seed;
 };
 
+enum { SEALED_SELDOM = 4, TURNS = 8 }; /* from this turn on nearly all is in the journal */
+
 static unsigned draw(struct fixture *f, unsigned below)
 {
     return (unsigned)rand_r(&f->seed) % below;
@@ -136,10 +138,18 @@ static size_t ask_model(const struct fixture *f, unsigned series, int64_t start_
     return count;
 }
 
+/* Mostly with windows so small that the end of the journal needs many. */
+static struct ps_history history_of(struct fixture *f)
+{
+    struct ps_history history = world_history(&f->world);
+    history.window_points = draw(f, 3) ? 1 + draw(f, 30) : 0;
+    return history;
+}
+
 static void read_all_series(struct fixture *f, const struct ps_history_query *query,
                             struct ps_points out[WORLD_SERIES])
 {
-    struct ps_history history = world_history(&f->world);
+    struct ps_history history = history_of(f);
     struct ps_series_copy copies[WORLD_SERIES];
     for (unsigned i = 0; i < WORLD_SERIES; i++)
         assert_int_equal(ps_series_copy(&f->world.table, f->world.series[i], query->start_ms,
@@ -299,7 +309,7 @@ static void check_thinned(struct fixture *f)
 
 static void check_newest(struct fixture *f)
 {
-    struct ps_history history = world_history(&f->world);
+    struct ps_history history = history_of(f);
     struct ps_point want[HOURS];
     for (unsigned i = 0; i < WORLD_SERIES; i++) {
         size_t count = ask_model(f, i, INT64_MIN, INT64_MAX, want);
@@ -340,12 +350,13 @@ static void check_everything(struct fixture *f)
 }
 
 /* Runs of one and of several files, late points, replaced points, deletions before and after
- * sealing, all kinds of times to live; heads that have all, some or nothing of the end. */
+ * sealing, all kinds of times to live; heads that have all, some or nothing of the end, which is
+ * read in windows of all sizes. */
 static void what_is_read_is_what_arrived_last(void **state)
 {
     (void)state;
     struct fixture *f = calloc(1, sizeof *f);
-    for (unsigned turn = 0; turn < 4; turn++) {
+    for (unsigned turn = 0; turn < TURNS; turn++) {
         memset(f, 0, sizeof *f);
         f->seed = turn + 1;
         world_init(&f->world, turn % 2 ? 4 : 64);
@@ -353,7 +364,7 @@ static void what_is_read_is_what_arrived_last(void **state)
             write_row(f, round * 18);
             if (draw(f, 4) == 0)
                 delete_range(f);
-            if (draw(f, 5) == 0)
+            if (draw(f, turn < SEALED_SELDOM ? 5 : 40) == 0)
                 world_seal(&f->world, draw(f, 4) ? PS_RANGE_WEEK : PS_RANGE_MONTH);
             if (round % 4 == 3)
                 check_everything(f);

@@ -259,6 +259,9 @@ static enum ps_status read_first(const char *bytes, size_t len)
     enum ps_status st = ps_journal_next(&decoder, &record);
     if (st != PS_OK)
         assert_int_equal(record.series, 4711); /* untouched */
+    assert_int_equal(ps_journal_open(&decoder, exact, blob.len), PS_OK);
+    enum ps_status skipped = ps_journal_next_of(&decoder, 4711, 4711, &record);
+    assert_int_equal(skipped, st == PS_OK ? PS_ENOTFOUND : st); /* also of no interest */
     free(exact);
     ps_buf_deinit(&blob);
     return st;
@@ -287,6 +290,47 @@ static const struct broken_case {
     { "endless varint", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 12 },
     { "varint without end", "\x02\x00\x03\x80", 4 },
 };
+
+/* Whatever lies before it is passed over, and counted. */
+static void a_series_is_found_among_others(void **state)
+{
+    (void)state;
+    static const struct ps_value values[] = {
+        { .type = PS_VALUE_BOOLEAN, .boolean = true },
+        { .type = PS_VALUE_LONG, .integer = INT64_MIN },
+        { .type = PS_VALUE_DOUBLE, .real = 21.5 },
+        { .type = PS_VALUE_DOUBLE, .real = 1.0 / 3 },
+        { .type = PS_VALUE_STRING, .text = "text", .len = 4 },
+        { .type = PS_VALUE_JSON, .text = "{}", .len = 2 },
+    };
+    enum { VALUES = sizeof values / sizeof *values, SERIES = 5, RECORDS = VALUES * SERIES };
+    struct ps_buf blob = { 0 };
+    struct ps_journal_encoder encoder;
+    ps_journal_begin(&encoder, &blob);
+    for (uint32_t i = 0; i < RECORDS; i++)
+        ps_journal_put(&encoder, 1 + i % SERIES, i * 10, &values[i % VALUES], i % 4 ? 0 : 60 + i);
+    ps_journal_finish(&encoder);
+    for (uint32_t first = 0; first <= SERIES + 1; first++) {
+        for (uint32_t last = first; last <= SERIES + 1; last++) {
+            struct ps_journal_decoder decoder;
+            struct ps_journal_record record;
+            assert_int_equal(ps_journal_open(&decoder, blob.data, blob.len), PS_OK);
+            for (uint32_t i = 0; i < RECORDS; i++) {
+                uint32_t series = 1 + i % SERIES;
+                if (series < first || series > last)
+                    continue;
+                assert_int_equal(ps_journal_next_of(&decoder, first, last, &record), PS_OK);
+                assert_int_equal(record.series, series);
+                assert_int_equal(record.index, i);
+                assert_int_equal(record.ts_ms, i * 10);
+                assert_int_equal(record.ttl_s, i % 4 ? 0 : 60 + i);
+                assert_true(ps_value_equal(&record.value, &values[i % VALUES]));
+            }
+            assert_int_equal(ps_journal_next_of(&decoder, first, last, &record), PS_ENOTFOUND);
+        }
+    }
+    ps_buf_deinit(&blob);
+}
 
 static void records_that_cannot_be_are_refused(void **state)
 {
@@ -347,6 +391,7 @@ int main(void)
         cmocka_unit_test(a_regular_reading_takes_six_bytes_at_most),
         cmocka_unit_test(every_flipped_byte_is_seen),
         cmocka_unit_test(a_cut_blob_is_seen),
+        cmocka_unit_test(a_series_is_found_among_others),
         cmocka_unit_test(records_that_cannot_be_are_refused),
         cmocka_unit_test(version_1_is_still_read),
         cmocka_unit_test(another_version_is_refused),

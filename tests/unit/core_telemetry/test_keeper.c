@@ -311,11 +311,14 @@ static void a_failing_trim_is_tried_again_later_and_does_not_spin(void **state)
 
 struct disk {
     _Atomic int64_t free_bytes;
+    _Atomic int looks;
 };
 
 static bool measure(void *arg, int64_t *free_bytes, int64_t *total_bytes)
 {
-    *free_bytes = atomic_load(&((struct disk *)arg)->free_bytes);
+    struct disk *disk = arg;
+    *free_bytes = atomic_load(&disk->free_bytes);
+    disk->looks++;
     *total_bytes = 1ll << 40;
     return true;
 }
@@ -342,6 +345,45 @@ static void the_oldest_file_goes_when_the_disk_is_short(void **state)
     stop(&f);
     assert_true(keep_world_number(&f.world, "SELECT min(min_ms) FROM telemetry_run") >
                 WORLD_NOW_MS);
+    ps_disk_budget_close(f.settings.budget);
+    fixture_deinit(&f);
+}
+
+/* What was dropped while it is read gives its room back when it is not read any more: no other file
+ * has to go for it. */
+static void a_file_that_is_still_read_is_waited_for(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct disk disk = { .free_bytes = 1ll << 39 };
+    struct ps_disk_budget_settings settings = {
+        .reserve_bytes = 1ll << 30, .shed_oldest = true, .measure = measure, .measure_arg = &disk
+    };
+    struct ps_range range;
+    struct ps_run_file *read;
+    fixture_init(&f);
+    settings.dir = f.world.temp.folder;
+    assert_int_equal(ps_disk_budget_open(&settings, &f.settings.budget), PS_OK);
+    start(&f);
+    for (int week = 0; week < 4; week++)
+        keep_world_put_long(&f.world, 1, WORLD_NOW_MS + week * 7 * WORLD_DAY_MS, week);
+    keep_world_commit(&f.world);
+    assert_int_equal(ps_keeper_seal_now(f.keeper), PS_OK);
+    wait_for_metric(&f, PS_METRIC_FILES, 4);
+    ps_range_of(PS_RANGE_WEEK, WORLD_NOW_MS, &range);
+    assert_int_equal(ps_store_borrow(f.world.store, range.name, false, &read, NULL), PS_OK);
+    disk.free_bytes = (1ll << 30) - 1;
+    wait_for_metric(&f, PS_METRIC_FILES_SHED, 1);
+    assert_true(ps_store_leaving_bytes(f.world.store) > 0);
+    for (int looks = disk.looks + 3; disk.looks < looks;)
+        short_rest();
+    assert_int_equal(metric(&f, PS_METRIC_FILES_SHED), 1);
+    assert_int_equal(metric(&f, PS_METRIC_FILES), 3);
+    ps_store_return(f.world.store, read);
+    assert_int_equal(ps_store_leaving_bytes(f.world.store), 0);
+    wait_for_metric(&f, PS_METRIC_FILES_SHED, 2); /* it was not enough */
+    disk.free_bytes = 1ll << 39;
+    stop(&f);
     ps_disk_budget_close(f.settings.budget);
     fixture_deinit(&f);
 }
@@ -382,6 +424,7 @@ int main(void)
         cmocka_unit_test(a_failing_seal_is_tried_again_later_and_does_not_spin),
         cmocka_unit_test(a_failing_trim_is_tried_again_later_and_does_not_spin),
         cmocka_unit_test(the_oldest_file_goes_when_the_disk_is_short),
+        cmocka_unit_test(a_file_that_is_still_read_is_waited_for),
         cmocka_unit_test(stopping_in_the_middle_of_a_merge_is_quick_and_loses_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

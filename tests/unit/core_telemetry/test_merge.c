@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <cmocka.h>
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "unit/core_telemetry/keep_world.h"
@@ -143,6 +145,80 @@ static void what_is_expired_deleted_or_orphaned_leaves_at_a_merge(void **state)
     assert_int_equal(result.deleted, 40);
     assert_int_equal(result.expired, 36);
     assert_int_equal(result.points_out, 84);
+    keep_world_check(&world);
+    keep_world_deinit(&world);
+}
+
+/* Series of a few points, of about as many as are put together in memory, and of more; in blocks
+ * that end anywhere; with texts, times to live, deletions, and points written late and twice. */
+static void a_series_is_the_same_however_many_points_it_has(void **state)
+{
+    (void)state;
+    static const int per_run[] = { 1, 2, 5, 31, 32, 33, 90 };
+    enum { SIZES = sizeof per_run / sizeof *per_run, COUNT = 56 };
+    struct keep_world world;
+    unsigned seed = 11;
+    keep_world_init(&world);
+    keep_world_add_series(&world, COUNT);
+    world.keep.default_ttl_s = 10 * 86400;
+    for (int run = 0; run < PS_MERGE_RUNS; run++) {
+        for (uint32_t series = 1; series <= COUNT; series++) {
+            for (int i = 0; i < per_run[series % SIZES]; i++) {
+                char text[WORLD_TEXT_SIZE];
+                struct ps_value value = { .type = PS_VALUE_LONG, .integer = rand_r(&seed) };
+                int at = series % 2 ? run * 100 + i : rand_r(&seed) % 300;
+                if (series % 3 == 0)
+                    value = (struct ps_value){ .type = PS_VALUE_STRING,
+                                               .text = text,
+                                               .len = (uint32_t)snprintf(text, sizeof text,
+                                                                         "a text of its own: %d",
+                                                                         rand_r(&seed)) };
+                keep_world_put(&world, series, WORLD_NOW_MS + at * 1000, &value,
+                               series % 5 || i % 2 ? 0 : 86400);
+            }
+            if (series % 4 == 0)
+                keep_world_delete(&world, series, WORLD_NOW_MS + run * 20000,
+                                  WORLD_NOW_MS + run * 20000 + 30000);
+        }
+        seal_row(&world);
+    }
+    keep_world_set_now(&world, WORLD_NOW_MS + 86400000 + 150000);
+    keep_world_check(&world);
+    struct ps_merge_result result = merge_once(&world);
+    assert_int_equal(result.inputs, PS_MERGE_RUNS);
+    assert_int_equal(result.orphaned, 0);
+    assert_true(result.replaced > 0 && result.deleted > 0 && result.expired > 0);
+    assert_int_equal(keep_world_stored_points(&world), result.points_out);
+    assert_int_equal(keep_world_number(&world, "SELECT sum(points) FROM telemetry_run"
+                                               " WHERE retired_ms IS NULL"),
+                     result.points_out);
+    keep_world_check(&world);
+    keep_world_deinit(&world);
+}
+
+/* A chunk ends early when its texts are long, so that even a short series has several. */
+static void a_short_series_of_long_texts_stays_whole(void **state)
+{
+    (void)state;
+    enum { TEXTS = 180 };
+    struct keep_world world;
+    unsigned seed = 5;
+    keep_world_init(&world);
+    keep_world_add_series(&world, 3);
+    for (int run = 0; run < PS_MERGE_RUNS; run++) {
+        for (int i = 0; i < TEXTS; i++) {
+            char text[WORLD_TEXT_SIZE];
+            struct ps_value value = { .type = PS_VALUE_STRING, .text = text, .len = sizeof text };
+            for (size_t c = 0; c < sizeof text; c++)
+                text[c] = (char)(' ' + rand_r(&seed) % 90);
+            if (run == 3)
+                keep_world_put(&world, 2, WORLD_NOW_MS + i * 1000, &value, 0);
+        }
+        keep_world_put_long(&world, 1, WORLD_NOW_MS + run, run);
+        keep_world_put_long(&world, 3, WORLD_NOW_MS + run, run);
+        seal_row(&world);
+    }
+    assert_int_equal(merge_once(&world).points_out, TEXTS + 2 * PS_MERGE_RUNS);
     keep_world_check(&world);
     keep_world_deinit(&world);
 }
@@ -453,13 +529,88 @@ static void any_history_comes_out_as_the_naive_model_says(void **state)
     }
 }
 
+/* A run of the week, values at `at` of its first days. */
+static void seal_with(struct keep_world *world, enum ps_range_unit range, int64_t at, int64_t value)
+{
+    world->keep.range = range;
+    keep_world_put_long(world, 1, WORLD_NOW_MS + at, value);
+    seal_row(world);
+}
+
+/* telemetry.range was changed and changed back: the file of the day has a value that is later than
+ * one of the week, and earlier than others of the week. */
+static void a_value_keeps_its_place_among_files_that_overlap(void **state)
+{
+    (void)state;
+    struct keep_world world;
+    struct ps_merge_result result;
+    keep_world_init(&world);
+    keep_world_add_series(&world, 1);
+    for (int i = 0; i < PS_MERGE_RUNS - 1; i++)
+        seal_with(&world, PS_RANGE_WEEK, i, 100 + i);
+    seal_with(&world, PS_RANGE_DAY, 0, 200); /* replaces the first */
+    seal_with(&world, PS_RANGE_DAY, 50, 250);
+    for (int i = 1; i < PS_MERGE_RUNS; i++)
+        seal_with(&world, PS_RANGE_WEEK, 50 + i / 2, 300 + i);
+    keep_world_check(&world);
+    assert_int_equal(ps_merge_once(&world.keep, world.now_ms, &result), PS_ENOTFOUND);
+    seal_with(&world, PS_RANGE_WEEK, 60, 400);
+    assert_int_equal(merge_once(&world).inputs, PS_MERGE_RUNS); /* those after the day's */
+    keep_world_check(&world);
+    keep_world_set_now(&world, WORLD_NOW_MS + 30 * WORLD_DAY_MS);
+    keep_world_merge_all(&world);
+    assert_int_equal(live_runs(&world), 3); /* the day's, and the week's before and after */
+    keep_world_check(&world);
+    for (int64_t file = 1; file <= 2; file++) {
+        enum ps_status st = ps_merge_file(&world.keep, file, world.now_ms, &result);
+        assert_true(st == PS_OK || st == PS_ENOTFOUND);
+        keep_world_check(&world);
+    }
+    keep_world_deinit(&world);
+}
+
+/* Its inputs stay in the file for a while: who remakes the manifest from the file must see that
+ * they are not live. */
+static void a_merge_that_leaves_nothing_says_so_in_the_file(void **state)
+{
+    (void)state;
+    struct keep_world world;
+    struct ps_run_list runs = { 0 };
+    struct ps_run_file *file;
+    struct ps_range range;
+    keep_world_init(&world);
+    keep_world_add_series(&world, 1);
+    for (int i = 0; i < PS_MERGE_RUNS; i++)
+        seal_with(&world, PS_RANGE_WEEK, i, i);
+    keep_world_delete(&world, 1, INT64_MIN, INT64_MAX);
+    keep_world_commit(&world);
+    assert_int_equal(merge_once(&world).points_out, 0);
+    assert_int_equal(live_runs(&world), 0);
+    ps_range_of(PS_RANGE_WEEK, WORLD_NOW_MS, &range);
+    assert_int_equal(ps_store_borrow(world.store, range.name, false, &file, NULL), PS_OK);
+    assert_int_equal(ps_run_file_runs(file, &runs), PS_OK);
+    assert_int_equal(runs.count, PS_MERGE_RUNS + 1);
+    ps_run_list_drop_merged(&runs);
+    assert_int_equal(runs.count, 0);
+    ps_run_list_deinit(&runs);
+    ps_store_return(world.store, file);
+    keep_world_restart(&world);
+    assert_int_equal(keep_world_number(&world, "SELECT count(*) FROM telemetry_run"), 0);
+    keep_world_check(&world);
+    keep_world_deinit(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_value_keeps_its_place_among_files_that_overlap),
+        cmocka_unit_test(a_merge_that_leaves_nothing_says_so_in_the_file),
         cmocka_unit_test(eight_runs_become_one_of_the_next_level),
         cmocka_unit_test(a_quiet_file_whose_range_is_over_becomes_one_run),
         cmocka_unit_test(an_expired_point_does_not_uncover_what_it_replaced),
         cmocka_unit_test(what_is_expired_deleted_or_orphaned_leaves_at_a_merge),
+        cmocka_unit_test(a_series_is_the_same_however_many_points_it_has),
+        cmocka_unit_test(a_short_series_of_long_texts_stays_whole),
         cmocka_unit_test(a_merge_that_leaves_nothing_leaves_no_run),
         cmocka_unit_test(a_merge_rests_and_a_seal_uses_the_same_file_meanwhile),
         cmocka_unit_test(a_damaged_file_is_set_aside_and_the_others_go_on),

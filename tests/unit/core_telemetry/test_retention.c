@@ -362,6 +362,93 @@ static void a_file_the_manifest_has_never_heard_of_is_left_alone(void **state)
     keep_world_deinit(&world);
 }
 
+static void copy_file(const char *from, const char *to)
+{
+    char bytes[4096];
+    size_t len;
+    FILE *in = fopen(from, "r"), *out = fopen(to, "w");
+    assert_non_null(in);
+    assert_non_null(out);
+    while ((len = fread(bytes, 1, sizeof bytes, in)) > 0)
+        assert_int_equal(fwrite(bytes, 1, len, out), len);
+    fclose(in);
+    fclose(out);
+}
+
+static int64_t leaving_notes(struct keep_world *world)
+{
+    return keep_world_number(world,
+                             "SELECT count(*) FROM telemetry_state WHERE key LIKE 'leaving:%'");
+}
+
+/* It was shed for space, and the power went before it was removed. */
+static void a_dropped_file_that_comes_back_is_removed_at_start(void **state)
+{
+    (void)state;
+    struct keep_world world;
+    struct ps_range range;
+    struct ps_retention_result result;
+    char path[128], copy[128];
+    keep_world_init(&world);
+    keep_world_add_series(&world, 1);
+    put_weeks(&world, 2, 0);
+    week_of(WORLD_NOW_MS, &range);
+    snprintf(path, sizeof path, "%s/telemetry/%s.db", world.temp.folder, range.name);
+    snprintf(copy, sizeof copy, "%s/copy", world.temp.folder);
+    copy_file(path, copy);
+    assert_int_equal(ps_retention_shed(&world.keep, &result), PS_OK);
+    assert_false(has_file(&world, range.name, ""));
+    assert_int_equal(leaving_notes(&world), 1);
+    copy_file(copy, path);
+    keep_world_restart(&world);
+    assert_false(has_file(&world, range.name, ""));
+    assert_int_equal(leaving_notes(&world), 0);
+    copy_file(copy, path); /* by hand now: it may be wanted */
+    keep_world_restart(&world);
+    assert_true(has_file(&world, range.name, ""));
+    keep_world_deinit(&world);
+}
+
+/* A new one of its name is not taken for the one that was dropped. */
+static void a_new_file_of_a_dropped_name_stays(void **state)
+{
+    (void)state;
+    struct keep_world world;
+    struct ps_range range;
+    struct ps_retention_result result;
+    keep_world_init(&world);
+    keep_world_add_series(&world, 1);
+    put_weeks(&world, 2, 0);
+    assert_int_equal(ps_retention_shed(&world.keep, &result), PS_OK);
+    keep_world_put_long(&world, 1, WORLD_NOW_MS + 5, 5);
+    keep_world_commit(&world);
+    keep_world_seal_all(&world);
+    assert_int_equal(leaving_notes(&world), 0);
+    keep_world_exec(&world, "DELETE FROM telemetry_run; DELETE FROM telemetry_file");
+    keep_world_restart(&world);
+    assert_true(has_file(&world, week_of(WORLD_NOW_MS, &range), ""));
+    keep_world_deinit(&world);
+}
+
+/* What a set aside file holds may come back, so what was deleted of it must be known. */
+static void a_tombstone_waits_for_a_file_that_was_set_aside(void **state)
+{
+    (void)state;
+    struct keep_world world;
+    keep_world_init(&world);
+    keep_world_add_series(&world, 1);
+    put_weeks(&world, 2, 0);
+    keep_world_delete(&world, 1, WORLD_NOW_MS, WORLD_NOW_MS + 1);
+    keep_world_commit(&world);
+    keep_world_seal_all(&world);
+    keep_world_exec(&world, "UPDATE telemetry_file SET state = 1, name = name || '.db.damaged'"
+                            " WHERE start_ms = (SELECT min(start_ms) FROM telemetry_file)");
+    assert_int_equal(apply(&world).tombstones_purged, 0);
+    keep_world_exec(&world, "DELETE FROM telemetry_file WHERE state = 1");
+    assert_int_equal(apply(&world).tombstones_purged, 1);
+    keep_world_deinit(&world);
+}
+
 /* It was due when the list was made. */
 static void a_file_that_gets_a_living_point_meanwhile_stays(void **state)
 {
@@ -525,6 +612,9 @@ int main(void)
         cmocka_unit_test(a_run_newer_than_the_database_is_no_garbage),
         cmocka_unit_test(a_run_sealed_while_garbage_goes_is_not_taken_for_it),
         cmocka_unit_test(a_file_the_manifest_has_never_heard_of_is_left_alone),
+        cmocka_unit_test(a_dropped_file_that_comes_back_is_removed_at_start),
+        cmocka_unit_test(a_new_file_of_a_dropped_name_stays),
+        cmocka_unit_test(a_tombstone_waits_for_a_file_that_was_set_aside),
         cmocka_unit_test(a_file_that_gets_a_living_point_meanwhile_stays),
         cmocka_unit_test(a_missing_file_beside_a_damaged_one_does_not_stop_retention),
         cmocka_unit_test(the_oldest_file_goes_first_when_space_is_short),

@@ -338,13 +338,15 @@ static void merged_runs_are_left_out_of_a_remade_manifest(void **state)
 {
     (void)state;
     struct ps_run runs[] = {
-        { .run = 1, .level = 0, .journal_first = 1, .journal_last = 5 },
-        { .run = 2, .level = 0, .journal_first = 6, .journal_last = 9 },
-        { .run = 3, .level = 1, .journal_first = 1, .journal_last = 9 },
-        { .run = 4, .level = 0, .journal_first = 10, .journal_last = 12 },
-        { .run = 5, .level = 2, .journal_first = 1, .journal_last = 9 },
+        { .run = 1, .level = 0, .journal_first = 1, .journal_last = 5, .points = 1 },
+        { .run = 2, .level = 0, .journal_first = 6, .journal_last = 9, .points = 1 },
+        { .run = 3, .level = 1, .journal_first = 1, .journal_last = 9, .points = 1 },
+        { .run = 4, .level = 0, .journal_first = 10, .journal_last = 12, .points = 1 },
+        { .run = 5, .level = 2, .journal_first = 1, .journal_last = 9, .points = 1 },
+        { .run = 6, .level = 0, .journal_first = 13, .journal_last = 14, .points = 1 },
+        { .run = 7, .level = 1, .journal_first = 13, .journal_last = 14 }, /* nothing was left */
     };
-    struct ps_run_list list = { .count = 5, .items = runs };
+    struct ps_run_list list = { .count = 7, .items = runs };
     ps_run_list_drop_merged(&list);
     assert_int_equal(list.count, 2);
     assert_int_equal(runs[0].run, 4);

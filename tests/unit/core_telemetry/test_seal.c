@@ -112,6 +112,28 @@ static void series_without_a_catalogue_row_are_left_out(void **state)
     keep_world_deinit(&world);
 }
 
+/* What the file knows is not asked for again: a merge drops the points of what is gone. */
+static void a_series_that_goes_after_it_was_sealed_is_left_to_the_merge(void **state)
+{
+    (void)state;
+    struct keep_world world;
+    keep_world_init(&world);
+    keep_world_add_series(&world, 40);
+    for (int64_t round = 0; round < 2; round++) {
+        for (uint32_t series = 1; series <= 40 - 20 * (1 - round); series++)
+            keep_world_put_long(&world, series, WORLD_NOW_MS + round, series);
+        keep_world_commit(&world);
+        if (round == 1) {
+            for (uint32_t series = 1; series <= 40; series += 3)
+                keep_world_remove_series(&world, series);
+        }
+        /* of the 14 that are gone, 7 are new to the file */
+        assert_int_equal(seal_once(&world).written, round ? 40 - 7 : 20);
+        keep_world_check(&world);
+    }
+    keep_world_deinit(&world);
+}
+
 static void a_damaged_row_is_left_out_and_does_not_stop_the_others(void **state)
 {
     (void)state;
@@ -292,6 +314,7 @@ int main(void)
         cmocka_unit_test(the_last_arrival_of_a_time_stays),
         cmocka_unit_test(a_deletion_hits_exactly_what_came_before_it),
         cmocka_unit_test(series_without_a_catalogue_row_are_left_out),
+        cmocka_unit_test(a_series_that_goes_after_it_was_sealed_is_left_to_the_merge),
         cmocka_unit_test(a_damaged_row_is_left_out_and_does_not_stop_the_others),
         cmocka_unit_test(little_memory_means_more_passes_and_the_same_points),
         cmocka_unit_test(trimming_deletes_what_is_sealed_in_slices_and_nothing_else),

@@ -226,11 +226,11 @@ static void forgetting_an_entity_leaves_the_others(void **state)
 
 /* ---- latest values after a start and after deletions ---- */
 
-static struct ps_series *restored(struct fixture *f, const int64_t *floor_ms)
+static struct ps_series *restored(struct fixture *f, bool pinned)
 {
-    struct ps_series_row row = { .id = 50, .key = "old", .key_len = 3, .sealed = true };
-    row.has_floor = floor_ms != NULL;
-    row.floor_ms = floor_ms ? *floor_ms : 0;
+    struct ps_series_row row = {
+        .id = 50, .key = "old", .key_len = 3, .sealed = true, .pinned = pinned
+    };
     struct ps_series *series = ps_series_restore(&f->table, f->entity, &row);
     assert_non_null(series);
     return series;
@@ -278,7 +278,7 @@ static void after_a_start_the_latest_is_unknown_until_learnt(void **state)
     struct fixture f;
     fixture_init(&f, 1 << 20);
     f.table.sealed_max_ms = 1000;
-    struct ps_series *series = restored(&f, NULL);
+    struct ps_series *series = restored(&f, false);
     assert_int_equal(ask(series), PS_LATEST_UNKNOWN);
     apply_to(&f, series, 500); /* something sealed may be newer */
     assert_int_equal(ask(series), PS_LATEST_UNKNOWN);
@@ -297,7 +297,7 @@ static void a_point_newer_than_all_that_is_sealed_is_the_latest(void **state)
     struct fixture f;
     fixture_init(&f, 1 << 20);
     f.table.sealed_max_ms = 1000;
-    struct ps_series *series = restored(&f, NULL);
+    struct ps_series *series = restored(&f, false);
     apply_to(&f, series, 1000);
     assert_int_equal(latest_ms(series), 1000);
     fixture_deinit(&f);
@@ -310,7 +310,7 @@ static void an_answer_does_not_replace_what_is_newer(void **state)
     struct fixture f;
     fixture_init(&f, 1 << 20);
     f.table.sealed_max_ms = 10000;
-    struct ps_series *series = restored(&f, NULL);
+    struct ps_series *series = restored(&f, false);
     struct ps_series_copy copy = copy_of(&f, series);
     apply_to(&f, series, 900);
     learn(series, &copy, 700);
@@ -324,7 +324,7 @@ static void an_answer_from_before_a_deletion_is_not_taken(void **state)
     (void)state;
     struct fixture f;
     fixture_init(&f, 1 << 20);
-    struct ps_series *series = restored(&f, NULL);
+    struct ps_series *series = restored(&f, false);
     struct ps_series_copy copy = copy_of(&f, series);
     struct ps_series_deletion deletion = { .start_ms = 0, .end_ms = 1000, .delete_latest = true };
     assert_int_equal(ps_series_delete_range(&f.table, series, &deletion), PS_DELETION_LATEST_LOST);
@@ -334,40 +334,62 @@ static void an_answer_from_before_a_deletion_is_not_taken(void **state)
     fixture_deinit(&f);
 }
 
-static void points_up_to_the_floor_are_not_the_latest(void **state)
+/* As long as the history has not said so, nobody knows what the pin says: a point that comes
+ * meanwhile makes the answer outdated. */
+static void of_a_pinned_series_the_history_judges(void **state)
 {
     (void)state;
     struct fixture f;
     fixture_init(&f, 1 << 20);
-    int64_t floor_ms = 100;
-    struct ps_series *series = restored(&f, &floor_ms);
-    struct ps_series_copy copy = copy_of(&f, series);
-    struct ps_series_newest none = { .epoch = copy.epoch, .has_floor = true, .floor_ms = floor_ms };
-    assert_int_equal(ask(series), PS_LATEST_UNKNOWN);
-    ps_series_learn_latest(series, &none);
-    assert_int_equal(ask(series), PS_LATEST_NONE);
-    apply_to(&f, series, 100);
-    assert_int_equal(ask(series), PS_LATEST_NONE);
-    apply_to(&f, series, 101);
-    assert_int_equal(latest_ms(series), 101);
-    ps_series_copy_deinit(&copy);
-    fixture_deinit(&f);
-}
-
-/* As long as the history has not said so, nobody knows which side of the floor is right: a point
- * that comes meanwhile makes the answer outdated. */
-static void with_a_floor_the_history_judges(void **state)
-{
-    (void)state;
-    struct fixture f;
-    fixture_init(&f, 1 << 20);
-    int64_t floor_ms = 100;
-    struct ps_series *series = restored(&f, &floor_ms);
+    struct ps_series *series = restored(&f, true);
     struct ps_series_copy copy = copy_of(&f, series);
     apply_to(&f, series, 300);
     learn(series, &copy, 0);
     assert_int_equal(ask(series), PS_LATEST_UNKNOWN);
     ps_series_copy_deinit(&copy);
+    copy = copy_of(&f, series);
+    learn(series, &copy, 200); /* an older one, which came after all else was deleted */
+    assert_int_equal(latest_ms(series), 200);
+    apply_to(&f, series, 199);
+    assert_int_equal(latest_ms(series), 200);
+    apply_to(&f, series, 201);
+    assert_int_equal(latest_ms(series), 201);
+    ps_series_copy_deinit(&copy);
+    fixture_deinit(&f);
+}
+
+static void after_a_pin_the_history_is_asked_once_more(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, 1 << 20);
+    struct ps_series *series = restored(&f, true);
+    struct ps_series_copy copy = copy_of(&f, series);
+    apply_to(&f, series, 300); /* ends the pin, but that is not known yet */
+    apply_to(&f, series, 250);
+    ps_series_unpin(series);
+    learn(series, &copy, 100); /* asked before */
+    assert_int_equal(ask(series), PS_LATEST_UNKNOWN);
+    apply_to(&f, series, 260);
+    assert_int_equal(ask(series), PS_LATEST_UNKNOWN); /* 300 was not judged */
+    ps_series_copy_deinit(&copy);
+    copy = copy_of(&f, series);
+    learn(series, &copy, 300);
+    assert_int_equal(latest_ms(series), 300);
+    ps_series_copy_deinit(&copy);
+    fixture_deinit(&f);
+}
+
+static void the_end_of_a_pin_leaves_a_known_latest_value_alone(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, 1 << 20);
+    apply_long(&f, 10, 1);
+    ps_series_pin(f.series);
+    apply_long(&f, 20, 1);
+    ps_series_unpin(f.series);
+    assert_int_equal(latest_ms(f.series), 20);
     fixture_deinit(&f);
 }
 
@@ -446,7 +468,7 @@ static void what_the_head_lost_may_be_the_next_latest(void **state)
     fixture_deinit(&f);
 }
 
-static void after_a_floor_only_later_times_are_shown(void **state)
+static void after_the_latest_is_gone_the_next_point_is_it_whatever_its_time(void **state)
 {
     (void)state;
     struct fixture f;
@@ -456,10 +478,13 @@ static void after_a_floor_only_later_times_are_shown(void **state)
     struct ps_series_deletion deletion = { .start_ms = 15, .end_ms = 25, .delete_latest = true };
     assert_int_equal(ps_series_delete_range(&f.table, f.series, &deletion),
                      PS_DELETION_LATEST_REMOVED);
-    apply_long(&f, 14, 3);
     assert_int_equal(ask(f.series), PS_LATEST_NONE);
-    apply_long(&f, 15, 4);
-    assert_int_equal(latest_ms(f.series), 15);
+    apply_long(&f, 5, 3);
+    assert_int_equal(latest_ms(f.series), 5);
+    apply_long(&f, 4, 4);
+    assert_int_equal(latest_ms(f.series), 5);
+    apply_long(&f, 7, 4);
+    assert_int_equal(latest_ms(f.series), 7);
     fixture_deinit(&f);
 }
 
@@ -536,11 +561,12 @@ int main(void)
         cmocka_unit_test(a_point_newer_than_all_that_is_sealed_is_the_latest),
         cmocka_unit_test(an_answer_does_not_replace_what_is_newer),
         cmocka_unit_test(an_answer_from_before_a_deletion_is_not_taken),
-        cmocka_unit_test(points_up_to_the_floor_are_not_the_latest),
-        cmocka_unit_test(with_a_floor_the_history_judges),
+        cmocka_unit_test(of_a_pinned_series_the_history_judges),
+        cmocka_unit_test(after_a_pin_the_history_is_asked_once_more),
+        cmocka_unit_test(the_end_of_a_pin_leaves_a_known_latest_value_alone),
         cmocka_unit_test(deletions_leave_the_right_latest_value),
         cmocka_unit_test(what_the_head_lost_may_be_the_next_latest),
-        cmocka_unit_test(after_a_floor_only_later_times_are_shown),
+        cmocka_unit_test(after_the_latest_is_gone_the_next_point_is_it_whatever_its_time),
         cmocka_unit_test(an_expired_latest_value_is_not_shown),
         cmocka_unit_test(what_is_sealed_is_not_lost),
         cmocka_unit_test(series_are_small),

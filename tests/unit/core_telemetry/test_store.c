@@ -236,6 +236,71 @@ static void only_range_files_are_listed(void **state)
     world_deinit(&world);
 }
 
+static size_t damaged(struct world *world, char names[PS_TEXT_SIZE])
+{
+    struct ps_text text;
+    size_t count = ps_store_damaged(world->store, &text);
+    snprintf(names, PS_TEXT_SIZE, "%s", text.data);
+    return count;
+}
+
+static void assert_damage(struct world *world, const char *want, int64_t aside, int64_t partly,
+                          int64_t met)
+{
+    char names[PS_TEXT_SIZE];
+    assert_int_equal(damaged(world, names), aside + partly);
+    assert_string_equal(names, want);
+    assert_int_equal(ps_metrics_read(world->metrics, PS_METRIC_FILES_DAMAGED), aside);
+    assert_int_equal(ps_metrics_read(world->metrics, PS_METRIC_FILES_PARTLY_DAMAGED), partly);
+    assert_int_equal(ps_metrics_read(world->metrics, PS_METRIC_DAMAGE_MET), met);
+}
+
+static void a_file_in_which_damage_was_met_is_named_until_it_goes(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 8);
+    static const char *const weeks[] = { "2026-W45", "2026-W46", "2026-W47" };
+    for (size_t i = 0; i < sizeof weeks / sizeof *weeks; i++)
+        ps_store_return(world.store, borrow(&world, weeks[i], true));
+    assert_damage(&world, "", 0, 0, 0);
+    for (size_t i = 0; i < sizeof weeks / sizeof *weeks; i++)
+        ps_store_note_damage(world.store, weeks[i], "a block");
+    ps_store_note_damage(world.store, "2026-W46", "another block");
+    assert_damage(&world, "2026-W45.db, 2026-W46.db, 2026-W47.db", 0, 3, 4);
+    assert_int_equal(try_borrow(&world, "2026-W46", true), PS_OK); /* it is used all the same */
+    ps_store_drop(world.store, "2026-W45");
+    assert_damage(&world, "2026-W46.db, 2026-W47.db", 0, 2, 4);
+    struct ps_run_file *read = borrow(&world, "2026-W47", false);
+    ps_store_set_aside(world.store, "2026-W47", "test");
+    ps_store_note_damage(world.store, "2026-W47", "by its last reader");
+    ps_store_return(world.store, read);
+    assert_damage(&world, "2026-W47.db.damaged, 2026-W46.db", 1, 1, 5);
+    char renamed[PS_MANIFEST_NAME_SIZE];
+    assert_int_equal(ps_store_put_away(world.store, "2026-W47.db.damaged", renamed), PS_OK);
+    assert_string_equal(renamed, "2026-W47.db.before-rebuild");
+    assert_true(is_on_disk(&world, renamed));
+    assert_int_equal(ps_store_put_away(world.store, "2026-W47.db.damaged", renamed), PS_ENOTFOUND);
+    assert_damage(&world, "2026-W46.db", 0, 1, 5);
+    world_deinit(&world);
+}
+
+static void more_damaged_files_than_fit_are_counted(void **state)
+{
+    (void)state;
+    struct world world;
+    struct ps_text names;
+    world_init(&world, 8);
+    for (int i = 0; i < 1000; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "%d-W01", 2000 + i);
+        ps_store_note_damage(world.store, name, "a block");
+    }
+    assert_int_equal(ps_store_damaged(world.store, &names), 1000);
+    assert_string_equal(names.data + strlen(names.data) - 3, ".db"); /* whole names */
+    world_deinit(&world);
+}
+
 static void a_folder_that_cannot_be_is_told(void **state)
 {
     (void)state;
@@ -329,6 +394,8 @@ int main(void)
         cmocka_unit_test(a_dropped_file_goes_when_the_last_handle_is_returned),
         cmocka_unit_test(a_damaged_file_is_set_aside_and_named),
         cmocka_unit_test(only_range_files_are_listed),
+        cmocka_unit_test(a_file_in_which_damage_was_met_is_named_until_it_goes),
+        cmocka_unit_test(more_damaged_files_than_fit_are_counted),
         cmocka_unit_test(a_folder_that_cannot_be_is_told),
         cmocka_unit_test(many_threads_share_the_store),
     };

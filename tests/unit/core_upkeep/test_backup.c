@@ -394,6 +394,62 @@ static void a_half_restore_is_not_backed_up(void **state)
     data_world_deinit(&world);
 }
 
+static void set_installation(struct data_world *world, const char *id)
+{
+    char sql[160];
+    snprintf(sql, sizeof sql, "INSERT OR REPLACE INTO setting VALUES('installation.id', '%s')", id);
+    data_world_exec(world->dir, sql);
+}
+
+static void a_target_of_another_installation_is_refused(void **state)
+{
+    (void)state;
+    struct data_world world;
+    struct ps_backup_result result;
+    struct ps_backup_list list;
+    struct ps_text why;
+    data_world_init(&world);
+    back_up_well(&world, &result); /* of an earlier version: it had no id */
+    set_installation(&world, "6f1b0a52-0000-4000-8000-000000000001");
+    back_up_well(&world, &result);
+    back_up_well(&world, &result);
+    size_t files = count_files(world.backup, ".db");
+    set_installation(&world, "6f1b0a52-0000-4000-8000-000000000002");
+    assert_int_equal(back_up(&world, &result, &why), PS_EINVAL);
+    assert_non_null(strstr(why.data, "holds the backup of another installation"));
+    data_world_exec(world.dir, "DELETE FROM setting");
+    assert_int_equal(back_up(&world, &result, &why), PS_EINVAL);
+    assert_int_equal(count_files(world.backup, ".db"), files);
+    assert_int_equal(ps_backup_list_read(world.backup, &list, &why), PS_OK);
+    assert_string_equal(list.installation, "6f1b0a52-0000-4000-8000-000000000001");
+    ps_backup_list_deinit(&list);
+    restore_well(&world); /* what was there is still whole */
+    data_world_deinit(&world);
+}
+
+static void a_restore_says_what_it_restored(void **state)
+{
+    (void)state;
+    struct data_world world;
+    struct ps_backup_result backup;
+    struct ps_restore_result result;
+    struct ps_text why;
+    data_world_init(&world);
+    set_installation(&world, "6f1b0a52-0000-4000-8000-000000000001");
+    back_up_well(&world, &backup);
+    struct ps_restore_settings settings = { .from = world.backup,
+                                            .dir = world.other,
+                                            .watcher = data_world_watcher(&world) };
+    assert_int_equal(ps_restore_run(&settings, &result, &why), PS_OK);
+    assert_non_null(strstr(world.said, "pacificsoft.db: "));
+    assert_non_null(strstr(world.said, "telemetry/2026-W47.db: "));
+    assert_int_equal(result.files, 2);
+    assert_string_equal(result.program, "1.2.3");
+    assert_string_equal(result.installation, "6f1b0a52-0000-4000-8000-000000000001");
+    assert_true(result.schema >= 2);
+    data_world_deinit(&world);
+}
+
 int main(void)
 {
     ps_log_configure(PS_LOG_OFF, PS_LOG_LOGFMT);
@@ -412,6 +468,8 @@ int main(void)
         cmocka_unit_test(no_data_no_backup),
         cmocka_unit_test(a_target_among_the_data_is_refused),
         cmocka_unit_test(a_half_restore_is_not_backed_up),
+        cmocka_unit_test(a_target_of_another_installation_is_refused),
+        cmocka_unit_test(a_restore_says_what_it_restored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "unit/transport_http/rest_client.h"
 
 #include "actors/entity_calls.h"
+#include "core/clock.h"
 #include "core/json_text.h"
 
 #define BASE_MS 1700000000000ll
@@ -101,7 +102,6 @@ static void every_parameter_is_understood_or_refused(void **state)
         { "points=3&downsample=LTTB&orderBy=ASC", "[[1000,\"10\"],[3000,\"30\"],[4000,\"15\"]]" },
         { "points=100&downsample=LTTB&orderBy=ASC",
           "[[1000,\"10\"],[2000,\"20\"],[3000,\"30\"],[4000,\"15\"]]" },
-        { "points=600&limit=1", "[[4000,\"15\"]]" },
         { "keys=k,k&limit=1", "[[4000,\"15\"]]" },
         { "points=2&downsample=NONE&limit=1", "[[4000,\"15\"]]" },
     };
@@ -138,6 +138,8 @@ static void every_parameter_is_understood_or_refused(void **state)
         "timeZone=/etc/localtime",
         "timeZone="
         "0123456789012345678901234567890123456789012345678901234567890",
+        "points=600",
+        "points=600&downsample=&limit=1",
         "points=600&downsample=BEST",
         "downsample=MINMAX",
         "points=1&downsample=LTTB",
@@ -292,6 +294,8 @@ static void a_question_nobody_waits_for_is_given_up(void **state)
         { .aggregate = PS_AGG_COUNT, .interval_type = PS_INTERVAL_QUARTER },
         { .downsample = PS_DOWNSAMPLE_MINMAX, .points = 10 },
         { .downsample = PS_DOWNSAMPLE_LTTB, .points = 10 },
+        { .limit = 10000 },
+        { .limit = 10000, .ascending = true },
     };
     struct ps_entity_ref ref = { .entity.type = PS_ENTITY_DEVICE };
     const char *key = "long", *id = strrchr(many, '/') + 1;
@@ -308,6 +312,26 @@ static void a_question_nobody_waits_for_is_given_up(void **state)
         assert_int_equal(
             ps_entity_history(f->world.services.actors, f->world.db, &ref, &key, 1, &query, &set),
             PS_ECLOSED);
+    }
+}
+
+/* All slices of an answer are of one present, whatever the clock does meanwhile. */
+static void a_question_may_bring_its_own_present(void **state)
+{
+    struct fixture *f = *state;
+    char base[128];
+    make_device(f, "Present", base);
+    assert_int_equal(POST(f, AT("%s/timeseries/ANY/3600", base), "{\"k\":1}"), 200);
+    struct ps_entity_ref ref = { .entity.type = PS_ENTITY_DEVICE };
+    const char *key = "k", *id = strrchr(base, '/') + 1;
+    MUST(ps_uuid_parse(id, strlen(id), &ref.entity.id));
+    const int64_t now_ms = ps_clock_now_ms(), presents[] = { 0, now_ms, now_ms + 7200 * 1000 };
+    for (size_t i = 0; i < sizeof presents / sizeof presents[0]; i++) {
+        struct ps_history_query query = { .end_ms = INT64_MAX, .limit = 1, .now_ms = presents[i] };
+        struct ps_point_set set;
+        MUST(ps_entity_history(f->world.services.actors, f->world.db, &ref, &key, 1, &query, &set));
+        assert_int_equal(set.keys[0].count, i < 2);
+        ps_point_set_deinit(&set);
     }
 }
 
@@ -405,6 +429,80 @@ static void a_long_table_joins_its_keys_by_time(void **state)
             assert_int_equal(left[0], 0);
             assert_int_equal(left[1], 0);
         }
+    }
+}
+
+enum { UNEVEN_TIMES = 12000, UNEVEN_KEYS = 5 };
+
+/* How often each key has a point; the last ones are rare. */
+static bool uneven_has(int key, unsigned i)
+{
+    static const unsigned every[UNEVEN_KEYS] = { 1, 2, 7, 97, 5000 };
+    return (i * 2654435761u >> 8) % every[key] == 0;
+}
+
+/* Key 1 has long texts, so that its points are brought a few at a time. */
+static void put_uneven_row(struct ps_buf *row, unsigned i, const char *before, const char *quote)
+{
+    static const char text[] = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklm";
+    for (int key = 0; key < UNEVEN_KEYS; key++) {
+        if (*before == ',')
+            ps_buf_put_char(row, ',');
+        if (!uneven_has(key, i))
+            continue;
+        if (*before != ',')
+            ps_buf_printf(row, "%s\"u%d\":", key ? "," : "", key);
+        if (key == 1)
+            ps_buf_printf(row, "%s%s%u%s", quote, text, i, quote);
+        else
+            ps_buf_printf(row, "%u", i + (unsigned)key);
+    }
+}
+
+static void save_uneven(struct fixture *f, const char *base, unsigned from, unsigned end)
+{
+    for (unsigned i = from; i < end;) {
+        struct ps_buf body = { 0 };
+        for (unsigned k = 0; k < 500 && i < end; k++, i++) {
+            ps_buf_printf(&body, "%s{\"ts\":%lld,\"values\":{", k ? "," : "[",
+                          (long long)BASE_MS + i * 1000ll);
+            put_uneven_row(&body, i, "", "\"");
+            ps_buf_put_text(&body, "}}");
+        }
+        ps_buf_put_char(&body, ']');
+        save(f, base, ps_buf_cstr(&body));
+        ps_buf_deinit(&body);
+    }
+}
+
+/* Columns run dry at different rows and are asked for alone or together. */
+static void a_table_of_uneven_keys_has_every_value_once(void **state)
+{
+    struct fixture *f = *state;
+    char base[128];
+    make_device(f, "Uneven", base);
+    save_uneven(f, base, 0, UNEVEN_TIMES / 2);
+    seal(f);
+    save_uneven(f, base, UNEVEN_TIMES / 2, UNEVEN_TIMES);
+    for (int ascending = 0; ascending < 2; ascending++) {
+        f->accept = "text/csv";
+        read_history(f, base,
+                     AT("keys=u0,u1,u2,u3,u4&startTs=0&endTs=1800000000000&orderBy=%s",
+                        ascending ? "ASC" : "DESC"));
+        f->accept = NULL;
+        const char *line = strchr(f->text, '\n') + 1;
+        for (unsigned n = 0; n < UNEVEN_TIMES; n++) {
+            unsigned i = ascending ? n : UNEVEN_TIMES - 1 - n;
+            struct ps_buf want = { 0 };
+            ps_buf_put_char(&want, 'Z');
+            put_uneven_row(&want, i, ",", "");
+            ps_buf_put_text(&want, "\r\n");
+            assert_int_equal(strtoll(line, NULL, 10), BASE_MS + i * 1000ll);
+            assert_memory_equal(strchr(line, 'Z'), want.data, want.len);
+            line = strchr(line, '\n') + 1;
+            ps_buf_deinit(&want);
+        }
+        assert_string_equal(line, "");
     }
 }
 
@@ -549,9 +647,11 @@ int main(void)
         cmocka_unit_test(too_many_buckets_are_refused_of_any_kind),
         cmocka_unit_test(long_answers_have_no_seam),
         cmocka_unit_test(a_question_nobody_waits_for_is_given_up),
+        cmocka_unit_test(a_question_may_bring_its_own_present),
         cmocka_unit_test(long_texts_make_small_slices),
         cmocka_unit_test(a_table_is_quoted_as_rfc_4180_has_it),
         cmocka_unit_test(a_long_table_joins_its_keys_by_time),
+        cmocka_unit_test(a_table_of_uneven_keys_has_every_value_once),
         cmocka_unit_test(bad_deletes_are_refused),
         cmocka_unit_test(deletes_do_what_their_parameters_say),
         cmocka_unit_test(attributes_are_still_deleted_by_scope),

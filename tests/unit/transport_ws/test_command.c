@@ -82,6 +82,9 @@ static void buckets_and_thinning_are_as_rest_has_them(void **state)
           PS_DOWNSAMPLE_MINMAX, 600 },
         { ",\"downsample\":\"LTTB\",\"points\":1e9", PS_INTERVAL_MILLISECONDS, "",
           PS_DOWNSAMPLE_LTTB, PS_WS_LIMIT_MAX },
+        { ",\"downsample\":\"NONE\",\"points\":600", PS_INTERVAL_MILLISECONDS, "",
+          PS_DOWNSAMPLE_NONE, 0 },
+        { ",\"agg\":\"AVG\",\"endTs\":1e15", PS_INTERVAL_MILLISECONDS, "", PS_DOWNSAMPLE_NONE, 0 },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         char text[512];
@@ -242,11 +245,32 @@ static const struct reject_case {
       "Unknown downsampling 'BEST'" },
     { "downsampling to nothing",
       "\"cmdId\":6,\"type\":\"TIMESERIES\"," DEVICE ",\"downsample\":\"LTTB\"", 6,
-      "Downsampling needs 'points', at least 2" },
+      "'downsample' needs 'points'" },
+    { "downsampling to one point",
+      "\"cmdId\":6,\"type\":\"TIMESERIES\"," DEVICE ",\"downsample\":\"LTTB\",\"points\":1", 6,
+      "'points' must be 2 to 100000" },
+    { "points of no downsampling", "\"cmdId\":6,\"type\":\"TIMESERIES\"," DEVICE ",\"points\":600",
+      6, "'points' needs 'downsample': MINMAX or LTTB" },
     { "downsampling of buckets",
       "\"cmdId\":6,\"type\":\"TIMESERIES\"," DEVICE
       ",\"downsample\":\"LTTB\",\"points\":5,\"agg\":\"AVG\",\"intervalType\":\"WEEK\"",
-      6, "Downsampling is for raw points, not for aggregated ones" },
+      6, "'downsample' is for raw points: 'agg' must be NONE" },
+    { "too many buckets",
+      "\"cmdId\":6,\"type\":\"TIMESERIES_HISTORY\"," DEVICE
+      ",\"keys\":\"k\",\"startTs\":0,\"endTs\":701000,\"agg\":\"AVG\",\"interval\":1000",
+      6,
+      "Incorrect TsKvQuery. Number of intervals is to high - 701. Please increase 'interval' "
+      "parameter for your query or reduce the time range." },
+    { "too many buckets of a window",
+      "\"cmdId\":6,\"type\":\"TIMESERIES\"," DEVICE
+      ",\"keys\":\"k\",\"startTs\":0,\"timeWindow\":701000,\"agg\":\"AVG\",\"interval\":1",
+      6,
+      "Incorrect TsKvQuery. Number of intervals is to high - 701. Please increase 'interval' "
+      "parameter for your query or reduce the time range." },
+    { "buckets backwards",
+      "\"cmdId\":6,\"type\":\"TIMESERIES_HISTORY\"," DEVICE
+      ",\"keys\":\"k\",\"startTs\":5,\"endTs\":4,\"agg\":\"AVG\",\"interval\":1000",
+      6, "endTs should not be before startTs" },
     { "not in this version", "\"cmdId\":9,\"type\":\"ENTITY_DATA\",\"query\":{}", 9,
       "ENTITY_DATA is not available in this version" },
     { "nor this", "\"cmdId\":9,\"type\":\"ALARM_STATUS\"", 9,

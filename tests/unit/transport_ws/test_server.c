@@ -45,6 +45,7 @@ static struct fake_world {
     struct ps_update_hub *hub;
     unsigned watches, watch_starts, watch_stops;
     bool revoked, readers_full;
+    unsigned given_up;        /* histories that nobody waited for any more */
     struct ps_points *latest; /* what the entity's actor answers, or NULL */
     struct ps_attribute *attribute;
 } fake = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
@@ -56,6 +57,7 @@ static void fake_reset(void)
     fake.jobs_waiting = fake.watches = fake.watch_starts = fake.watch_stops = 0;
     fake.watch = NULL;
     fake.revoked = fake.readers_full = false;
+    fake.given_up = 0;
     fake.latest = NULL;
     fake.attribute = NULL;
 }
@@ -141,6 +143,11 @@ enum ps_status ps_entity_history(struct ps_actors *actors, struct ps_db *db,
     (void)db;
     (void)ref;
     assert_int_equal(key_count, 1);
+    assert_true(query->now_ms > 0); /* one present for all keys */
+    if (atomic_load(query->abandoned)) {
+        fake.given_up++;
+        return PS_ECLOSED;
+    }
     if (query->start_ms == 666)
         return PS_ESTORE;
     return copy_points(fake.latest, keys[0], out);
@@ -672,6 +679,22 @@ static void session_gone_before_its_answers_harms_nobody(void **state)
     fixture_destroy(f);
 }
 
+static void question_of_a_session_that_is_gone_is_given_up(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_create(NULL, NULL);
+    struct ws_client *gone = client_open(f, "/api/ws?token=good");
+    ws_client_say(gone, "{\"cmds\":[{\"cmdId\":4,\"type\":\"TIMESERIES_HISTORY\"," DEVICE
+                        ",\"keys\":\"a,b\",\"startTs\":0,\"endTs\":9}]}");
+    wait_for(&fake.jobs_waiting, 1);
+    client_close(gone);
+    while (metric(f, PS_METRIC_WS_SESSIONS))
+        poll(NULL, 0, 1);
+    run_job();
+    assert_int_equal(fake.given_up, 1);
+    fixture_destroy(f);
+}
+
 static void full_readers_are_asked_again(void **state)
 {
     (void)state;
@@ -1010,6 +1033,7 @@ int main(void)
         cmocka_unit_test(live_cmd_id_sent_again_replaces_its_subscription),
         cmocka_unit_test(answer_for_a_replaced_subscription_is_dropped),
         cmocka_unit_test(session_gone_before_its_answers_harms_nobody),
+        cmocka_unit_test(question_of_a_session_that_is_gone_is_given_up),
         cmocka_unit_test(full_readers_are_asked_again),
         cmocka_unit_test(session_occupies_only_some_readers),
         cmocka_unit_test(sessions_close_with_the_contract_s_codes),
