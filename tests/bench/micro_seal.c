@@ -167,7 +167,7 @@ static void close_all(struct bench *b)
 /* All but reading the database and encoding: decode, gather, sort, hand out. */
 static void sort_alone(struct bench *b)
 {
-    struct ps_seal_set set;
+    struct ps_seal_set set = { 0 };
     struct ps_seal_group group = { 0 };
     struct ps_journal_decoder decoder;
     struct ps_journal_record record;
@@ -176,7 +176,7 @@ static void sort_alone(struct bench *b)
     static uint32_t ttl_s[WINDOW];
     int64_t count = 1400000 < b->points ? 1400000 : b->points, got = 0;
     double spent_s = 0;
-    must(ps_seal_set_init(&set, PS_RANGE_WEEK, (size_t)count), "init");
+    must(ps_seal_set_begin(&set, PS_RANGE_WEEK, (size_t)count), "init");
     for (int64_t from = 0; from < count; from += ROW_POINTS) {
         fill_row(b, from, &blob);
         double start_s = clock_s(CLOCK_THREAD_CPUTIME_ID);

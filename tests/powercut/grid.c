@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NOISE_MAX = 220 };
+enum { NOISE_MAX = 2000 };
 
 const char *const grid_keys[GRID_KEYS] = { "long", "double", "string", "json" };
 

@@ -17,7 +17,7 @@
 enum {
     GRID_KEYS = 4,
     GRID_DAYS = 5,
-    GRID_TEXT_MAX = 256,
+    GRID_TEXT_MAX = 2048,
     GRID_ATTRIBUTES = LEDGER_DEVICES - 1, /* the ledger's device that is none */
 };
 

@@ -36,7 +36,11 @@ static enum ps_status configure_writer(struct ps_db *db)
         return st;
     const char *mode = row ? ps_stmt_bytes(stmt, 0, &len) : NULL;
     bool is_wal = mode && len == 3 && memcmp(mode, "wal", 3) == 0;
-    ps_stmt_reset(stmt);
+    /* Only the end of the statement writes it down, and may fail to. */
+    if (row)
+        st = ps_stmt_step(stmt, &row);
+    if (st != PS_OK)
+        return st;
     if (!is_wal) {
         ps_text_set(&db->error, "the file system does not support a write-ahead log");
         return PS_ESTORE;

@@ -14,8 +14,14 @@ enum { PATH_SIZE = 1024, TTL_AGE_MAX_MS = 60000 };
 
 void ps_keep_deinit(struct ps_keep *keep)
 {
+    ps_keep_rest(keep);
     ps_ttl_table_deinit(&keep->ttl);
     keep->ttl_loaded_ms = 0;
+}
+
+void ps_keep_rest(struct ps_keep *keep)
+{
+    ps_seal_set_deinit(&keep->seal_set);
 }
 
 void ps_keep_count(const struct ps_keep *keep, enum ps_metric metric, int64_t n)

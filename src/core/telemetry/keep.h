@@ -21,6 +21,7 @@
 #include "core/telemetry/manifest.h"
 #include "core/telemetry/range.h"
 #include "core/telemetry/run_file.h"
+#include "core/telemetry/seal_set.h"
 
 struct ps_disk_budget;
 struct ps_store;
@@ -49,12 +50,13 @@ struct ps_keep {
     struct ps_text why;
 
     /* their own, between calls */
-    struct ps_ttl_table ttl;  /* defaults of all series, as of ttl_loaded_ms */
-    int64_t ttl_loaded_ms;    /* monotonic; 0 = not loaded */
-    size_t tombstones_seen;   /* how far the last look for useless tombstones came */
-    int64_t files_counted;    /* what the metric of live files shows */
-    int64_t wanted_file;      /* tombstones want it rewritten; 0 = none */
-    struct ps_run_file *lent; /* while a merge rests: its writing handle, for a seal to use */
+    struct ps_seal_set seal_set; /* empty between seals; its memory is kept for the next */
+    struct ps_ttl_table ttl;     /* defaults of all series, as of ttl_loaded_ms */
+    int64_t ttl_loaded_ms;       /* monotonic; 0 = not loaded */
+    size_t tombstones_seen;      /* how far the last look for useless tombstones came */
+    int64_t files_counted;       /* what the metric of live files shows */
+    int64_t wanted_file;         /* tombstones want it rewritten; 0 = none */
+    struct ps_run_file *lent;    /* while a merge rests: its writing handle, for a seal to use */
     char lent_name[PS_MANIFEST_NAME_SIZE];
     int64_t lent_run; /* the number of its run, which nobody else may take */
     bool locked;      /* by us */
@@ -63,6 +65,8 @@ struct ps_keep {
 
 /** Frees what is its own. */
 void ps_keep_deinit(struct ps_keep *keep);
+/** Give back the memory that is kept for the next seal. */
+void ps_keep_rest(struct ps_keep *keep);
 
 void ps_keep_count(const struct ps_keep *keep, enum ps_metric metric, int64_t n);
 /** Keep a file's error in `why`; returns `st`. */

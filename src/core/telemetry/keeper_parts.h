@@ -38,7 +38,7 @@ struct ps_keeper {
     bool log_is_long, is_sealing, may_trim, may_merge;
     struct ps_keeper_call *calls, *last_call;
     struct ps_retry seal_retry, trim_retry, merge_retry, tidy_retry;
-    int64_t next_tidy_ms, next_look_at_disk_ms;
+    int64_t next_tidy_ms, next_look_at_disk_ms, sealed_ms; /* monotonic */
     struct ps_low_priority priority;
 };
 

@@ -111,6 +111,7 @@ enum ps_status ps_keeper_seal(struct ps_keeper *keeper)
     keeper->is_sealing = true;
     enum ps_status st = ps_seal_once(&keeper->keep, &result);
     keeper->is_sealing = false;
+    keeper->sealed_ms = ps_clock_mono_ms();
     note(keeper, &keeper->seal_retry, st);
     if (st == PS_ENOTFOUND && before > 0)
         ps_keeper_count_unsealed(keeper, -before); /* somebody else removed the rows */
@@ -211,7 +212,10 @@ enum ps_status ps_keeper_tidy(struct ps_keeper *keeper)
     ps_low_priority_set(&keeper->priority, true);
     enum ps_status st = ps_retention_apply(&keeper->keep, ps_clock_now_ms(), &result);
     note(keeper, &keeper->tidy_retry, st);
-    keeper->next_tidy_ms = ps_clock_mono_ms() + TIDY_EVERY_MS;
+    int64_t now_ms = ps_clock_mono_ms();
+    if (now_ms - keeper->sealed_ms >= TIDY_EVERY_MS)
+        ps_keep_rest(&keeper->keep);
+    keeper->next_tidy_ms = now_ms + TIDY_EVERY_MS;
     keeper->may_merge = true; /* time has passed, tombstones may want something */
     return st;
 }

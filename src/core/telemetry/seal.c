@@ -15,6 +15,7 @@
 enum {
     WINDOW_POINTS = 1024,     /* handed to the run writer at a time */
     GROUPS_PER_BREATH = 4096, /* and points, of one long group */
+    LAST_ROW_SHARE = 16,      /* room for the row that goes over the bound: so much of all */
 };
 
 struct seal {
@@ -23,7 +24,7 @@ struct seal {
     int64_t first_seq; /* first row taken */
     int64_t now_ms;
     struct ps_deletions deletions;
-    struct ps_seal_set set;
+    struct ps_seal_set *set;
     struct ps_run_list runs; /* written, parallel to `ranges` */
     struct ps_range *ranges; /* of runs */
     struct ps_catalogue catalogue;
@@ -66,17 +67,17 @@ static enum ps_status gather_row(struct seal *seal, int64_t seq, const char *blo
 {
     struct ps_journal_decoder decoder;
     struct ps_journal_record record;
-    size_t before = seal->set.count, points = 0;
+    size_t before = seal->set->count, points = 0;
     enum ps_status st = ps_journal_open(&decoder, blob, len);
     while (st == PS_OK && (st = ps_journal_next(&decoder, &record)) == PS_OK) {
         points++;
-        if (!is_deleted(seal, seq, &record) && (st = ps_seal_set_add(&seal->set, &record)) != PS_OK)
+        if (!is_deleted(seal, seq, &record) && (st = ps_seal_set_add(seal->set, &record)) != PS_OK)
             return st;
     }
     if (st == PS_ENOTFOUND) {
         seal->result.points += points;
     } else {
-        ps_seal_set_cut(&seal->set, before);
+        ps_seal_set_cut(seal->set, before);
         seal->result.damaged_rows++;
         log_damaged_row(seq);
     }
@@ -93,7 +94,7 @@ static enum ps_status gather_rows(struct seal *seal, int64_t sealed_seq)
         return st;
     ps_stmt_bind_int(stmt, 1, sealed_seq);
     while ((st = ps_stmt_step(stmt, &row)) == PS_OK && row) {
-        if (seal->result.rows && ps_seal_set_bytes(&seal->set) >= seal->keep->memory_max) {
+        if (seal->result.rows && ps_seal_set_bytes(seal->set) >= seal->keep->memory_max) {
             seal->result.more = true;
             break;
         }
@@ -117,8 +118,9 @@ static enum ps_status gather(struct seal *seal)
 {
     struct ps_db *db = seal->keep->db;
     int64_t sealed_seq;
-    enum ps_status st = ps_seal_set_init(&seal->set, seal->keep->range,
-                                         seal->keep->memory_max / PS_SEAL_POINT_BYTES);
+    size_t points_max = seal->keep->memory_max / PS_SEAL_POINT_BYTES;
+    enum ps_status st =
+        ps_seal_set_begin(seal->set, seal->keep->range, points_max + points_max / LAST_ROW_SHARE);
     if (st == PS_OK)
         st = ps_db_begin_read(db);
     if (st != PS_OK)
@@ -164,7 +166,7 @@ static enum ps_status write_group(struct seal *seal, struct ps_run_writer *write
     size_t from = 0, count;
     bool any_ttl;
     enum ps_status st = PS_OK;
-    while (st == PS_OK && (count = ps_seal_set_points(&seal->set, group, &from, seal->points,
+    while (st == PS_OK && (count = ps_seal_set_points(seal->set, group, &from, seal->points,
                                                       seal->ttl_s, WINDOW_POINTS, &any_ttl)) > 0) {
         st = add_points(seal, writer, group, count, any_ttl);
         seal->result.written += st == PS_OK ? count : 0;
@@ -184,7 +186,7 @@ static enum ps_status write_groups(struct seal *seal, struct ps_run_writer *writ
         st = write_group(seal, writer, group);
         if (st == PS_OK && ++groups % GROUPS_PER_BREATH == 0)
             st = breathe(seal);
-    } while (st == PS_OK && ps_seal_set_next(&seal->set, &next) && next.range == group->range);
+    } while (st == PS_OK && ps_seal_set_next(seal->set, &next) && next.range == group->range);
     return st;
 }
 
@@ -253,11 +255,11 @@ static enum ps_status write_range(struct seal *seal, struct ps_seal_group *group
 static enum ps_status write_ranges(struct seal *seal)
 {
     struct ps_seal_group group = { 0 };
-    enum ps_status st = ps_seal_set_sort(&seal->set);
-    seal->ranges = calloc(seal->set.range_count + 1, sizeof *seal->ranges);
+    enum ps_status st = ps_seal_set_sort(seal->set);
+    seal->ranges = calloc(seal->set->range_count + 1, sizeof *seal->ranges);
     if (!seal->ranges)
         return PS_ENOMEM;
-    while (st == PS_OK && ps_seal_set_next(&seal->set, &group)) {
+    while (st == PS_OK && ps_seal_set_next(seal->set, &group)) {
         st = write_range(seal, &group);
         if (st == PS_OK)
             st = breathe(seal);
@@ -322,7 +324,6 @@ static enum ps_status make_known(struct seal *seal)
 static void seal_deinit(struct seal *seal)
 {
     ps_deletions_deinit(&seal->deletions);
-    ps_seal_set_deinit(&seal->set);
     ps_run_list_deinit(&seal->runs);
     free(seal->ranges);
     free(seal);
@@ -334,6 +335,7 @@ enum ps_status ps_seal_once(struct ps_keep *keep, struct ps_seal_result *out)
     if (!seal)
         return PS_ENOMEM;
     seal->keep = keep;
+    seal->set = &keep->seal_set;
     seal->catalogue.db = keep->db;
     seal->now_ms = ps_clock_now_ms();
     enum ps_status st = gather(seal);

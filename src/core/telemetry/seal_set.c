@@ -7,13 +7,27 @@
 
 enum { RECORDS_FIRST = 1024, RANGES_FIRST = 8 };
 
-enum ps_status ps_seal_set_init(struct ps_seal_set *set, enum ps_range_unit unit,
-                                size_t points_expected)
+static enum ps_status reserve(struct ps_seal_set *set, size_t points)
 {
-    size_t cap = points_expected > RECORDS_FIRST ? points_expected : RECORDS_FIRST;
-    *set = (struct ps_seal_set){ .unit = unit, .cap = cap };
-    set->records = ps_seal_alloc(cap * sizeof *set->records);
+    if (set->cap >= points)
+        return PS_OK;
+    free(set->records);
+    set->records = ps_seal_alloc(points * sizeof *set->records);
+    set->cap = set->records ? points : 0;
     return set->records ? PS_OK : PS_ENOMEM;
+}
+
+enum ps_status ps_seal_set_begin(struct ps_seal_set *set, enum ps_range_unit unit,
+                                 size_t points_expected)
+{
+    set->unit = unit;
+    set->count = set->range_count = 0;
+    set->last_range = 0;
+    set->series_max = 0;
+    free(set->range_end);
+    set->range_end = NULL;
+    ps_arena_reset(&set->texts);
+    return reserve(set, points_expected > RECORDS_FIRST ? points_expected : RECORDS_FIRST);
 }
 
 void ps_seal_set_deinit(struct ps_seal_set *set)

@@ -29,6 +29,7 @@ struct ps_seal_set {
     enum ps_range_unit unit;
     size_t count, cap;
     struct ps_seal_record *records;
+    size_t item_cap;
     struct ps_seal_item *items, *spare; /* after sorting */
     uint32_t *range_end;                /* after sorting: of items, by number */
     size_t range_count, range_cap;
@@ -43,10 +44,16 @@ enum {
     PS_SEAL_POINT_BYTES = 48, /* memory of a point, without text: record and two items */
 };
 
-/** @param points_expected  room for so many is taken at once (and used only as it fills) */
+/**
+ * Begin with nothing in it. The memory of what was in it before is used again: taking it from the
+ * system anew costs as much as sorting.
+ *
+ * @param set              zeroed, or used before
+ * @param points_expected  room for so many is taken at once (and used only as it fills)
+ */
 PS_MUST_CHECK
-enum ps_status ps_seal_set_init(struct ps_seal_set *set, enum ps_range_unit unit,
-                                size_t points_expected);
+enum ps_status ps_seal_set_begin(struct ps_seal_set *set, enum ps_range_unit unit,
+                                 size_t points_expected);
 void ps_seal_set_deinit(struct ps_seal_set *set);
 
 /** Text is copied. Returns: PS_OK; PS_ENOMEM */

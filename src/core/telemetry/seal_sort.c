@@ -141,15 +141,29 @@ static void sort_piles(struct ps_seal_set *set, const struct piles *piles)
         set->range_end[range] = piles->ends[((range + 1) << piles->bits) - 1];
 }
 
+static enum ps_status reserve_items(struct ps_seal_set *set)
+{
+    set->range_end = calloc(set->range_count + 1, sizeof *set->range_end);
+    if (!set->range_end)
+        return PS_ENOMEM;
+    if (set->item_cap >= set->count && set->item_cap)
+        return PS_OK;
+    free(set->items);
+    free(set->spare);
+    set->items = ps_seal_alloc(set->cap * sizeof *set->items);
+    set->spare = ps_seal_alloc(set->cap * sizeof *set->spare);
+    set->item_cap = set->items && set->spare ? set->cap : 0;
+    return set->item_cap ? PS_OK : PS_ENOMEM;
+}
+
 enum ps_status ps_seal_set_sort(struct ps_seal_set *set)
 {
     struct piles piles = { 0 };
-    size_t count = set->count ? set->count : 1;
-    set->items = ps_seal_alloc(count * sizeof *set->items);
-    set->spare = ps_seal_alloc(count * sizeof *set->spare);
-    set->range_end = calloc(set->range_count + 1, sizeof *set->range_end);
-    if (!set->items || !set->spare || !set->range_end || plan_piles(set, &piles) != PS_OK)
-        return PS_ENOMEM;
+    enum ps_status st = reserve_items(set);
+    if (st == PS_OK)
+        st = plan_piles(set, &piles);
+    if (st != PS_OK)
+        return st;
     deal(set, &piles);
     sort_piles(set, &piles);
     free(piles.ends);

@@ -339,6 +339,22 @@ static void few_points_are_small(void **state)
     }
 }
 
+/* What the short way of few points is not to lose: a text is there once, one outlier is an
+ * exception and does not widen the others. */
+static void few_points_are_small_whatever_they_hold(void **state)
+{
+    struct fixture *f = *state;
+    for (size_t i = 0; i < 16; i++)
+        f->points[i] =
+            (struct ps_point){ (int64_t)i * 1000, TEXT(PS_VALUE_STRING, "fifteen letters") };
+    check_round_trip(f, f->points, NULL, 3);
+    assert_true(f->bytes.len - 6 < 2 * 15);
+    for (size_t i = 0; i < 16; i++)
+        f->points[i].value = made_long(i == 9 ? 1000000000 : (int64_t)(i * 5 % 7));
+    check_round_trip(f, f->points, NULL, 16);
+    assert_true(f->bytes.len - 6 < 32);
+}
+
 /* Chunks as the first release wrote them. */
 static const struct old_chunk {
     enum made_times times;
@@ -572,6 +588,7 @@ int main(void)
         TEST(what_came_before_changes_no_byte),
         TEST(few_texts_come_back),
         TEST(few_points_are_small),
+        TEST(few_points_are_small_whatever_they_hold),
         TEST(chunks_of_the_first_release_are_read),
         TEST(sensors_are_small),
         TEST(a_chunk_cut_anywhere_is_refused),
