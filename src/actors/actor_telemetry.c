@@ -109,6 +109,7 @@ enum ps_status ps_actor_save_telemetry(struct ps_actor *actor, const struct ps_s
     enum ps_status st = save->kv_count > SERIES_AT_ONCE
                             ? ps_actor_check_keys(save->kvs, save->kv_count, why)
                             : PS_OK;
+    const struct ps_batch_mark mark = ps_batch_mark(batch);
     for (uint32_t at = 0; at < save->kv_count && st == PS_OK && save->keep_history;
          at += SERIES_AT_ONCE) {
         uint32_t left = save->kv_count - at;
@@ -119,6 +120,8 @@ enum ps_status ps_actor_save_telemetry(struct ps_actor *actor, const struct ps_s
                                  ps_update_create(&actor->id, PS_UPDATE_TELEMETRY, PS_SCOPE_CLIENT,
                                                   save->ts_ms, save->kvs, save->kv_count),
                                  false, true);
+    if (st != PS_OK)
+        ps_batch_go_back(batch, &mark); /* all of it or nothing */
     return st;
 }
 

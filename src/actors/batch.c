@@ -143,6 +143,31 @@ enum ps_status ps_batch_add_point(struct ps_batch *batch, const struct ps_entity
     return PS_OK;
 }
 
+struct ps_batch_mark ps_batch_mark(const struct ps_batch *batch)
+{
+    return (struct ps_batch_mark){ .point_count = batch->point_count,
+                                   .offer_count = batch->offer_count,
+                                   .series_count = batch->series_count,
+                                   .blob_len = batch->blob.len,
+                                   .encoder = batch->encoder,
+                                   .effects = batch->effects };
+}
+
+/* What the arena has of them goes with the batch. A record is in the blob as a whole or not at all,
+ * so one that found no room does not spoil those before it. */
+void ps_batch_go_back(struct ps_batch *batch, const struct ps_batch_mark *mark)
+{
+    for (size_t i = mark->series_count; i < batch->series_count; i++)
+        batch->series[i].series->catalogued = false;
+    batch->point_count = mark->point_count;
+    batch->offer_count = mark->offer_count;
+    batch->series_count = mark->series_count;
+    batch->blob.len = mark->blob_len;
+    batch->blob.failed = false;
+    batch->encoder = mark->encoder;
+    batch->effects = mark->effects;
+}
+
 enum ps_status ps_batch_add_delete(struct ps_batch *batch, struct ps_series *series,
                                    int64_t start_ms, int64_t end_ms, enum ps_batch_latest latest,
                                    int64_t now_ms)

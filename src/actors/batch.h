@@ -130,6 +130,17 @@ PS_MUST_CHECK
 enum ps_status ps_batch_add_point(struct ps_batch *batch, const struct ps_entity_id *entity,
                                   struct ps_series *series, int64_t ts_ms,
                                   const struct ps_value *value, uint32_t ttl_s);
+
+/* Where a batch stands before the points of a message. */
+struct ps_batch_mark {
+    size_t point_count, offer_count, series_count, blob_len;
+    struct ps_journal_encoder encoder;
+    uint32_t effects;
+};
+struct ps_batch_mark ps_batch_mark(const struct ps_batch *batch);
+/** Points that came behind the mark have not been there, nor rows of their series: one that memory
+ *  was short for takes all of its message along. Nothing else may have come behind it. */
+void ps_batch_go_back(struct ps_batch *batch, const struct ps_batch_mark *mark);
 /** Delete behind the points that are in now. */
 PS_MUST_CHECK
 enum ps_status ps_batch_add_delete(struct ps_batch *batch, struct ps_series *series,

@@ -10,7 +10,7 @@
 #include "core/storage/writer.h"
 #include "core/telemetry/store.h"
 
-enum { PATH_SIZE = 1024, TTL_AGE_MAX_MS = 60000 };
+enum { PATH_SIZE = 1024, TTL_AGE_MAX_MS = 60000, TTL_MISSES_MAX = 64 };
 
 void ps_keep_deinit(struct ps_keep *keep)
 {
@@ -152,6 +152,7 @@ static enum ps_status load_ttl(struct ps_keep *keep, bool fresh)
     ps_db_rollback(keep->db);
     if (st == PS_OK)
         keep->ttl_loaded_ms = now_ms ? now_ms : 1;
+    keep->ttl_misses = 0;
     return st;
 }
 
@@ -181,8 +182,14 @@ enum ps_status ps_keep_load_ttl(struct ps_keep *keep)
 
 enum ps_status ps_keep_default_ttl(struct ps_keep *keep, uint32_t series, uint32_t *ttl_s)
 {
-    return ps_ttl_table_find(&keep->ttl, series, ttl_s) ? PS_OK
-                                                        : ask_catalogue(keep, series, ttl_s);
+    if (ps_ttl_table_find(&keep->ttl, series, ttl_s))
+        return PS_OK;
+    if (++keep->ttl_misses < TTL_MISSES_MAX)
+        return ask_catalogue(keep, series, ttl_s);
+    enum ps_status st = load_ttl(keep, true); /* very many have come: all of them at once */
+    if (st != PS_OK)
+        return st;
+    return ps_ttl_table_find(&keep->ttl, series, ttl_s) ? PS_OK : PS_ENOTFOUND;
 }
 
 enum ps_status ps_keep_greatest_ttl(struct ps_keep *keep, bool fresh, uint32_t *ttl_s)

@@ -54,6 +54,8 @@ static void hear_points_committed(struct ps_writer_tender *tender, uint64_t byte
     if (before <= 0)
         atomic_store(&keeper->unsealed_since_ms, ps_clock_mono_ms());
     ps_keeper_count_unsealed(keeper, (int64_t)bytes);
+    if (ps_keeper_is_behind(keeper))
+        ps_low_priority_set(&keeper->priority, false); /* it may be kept from doing so itself */
     bool wake = before <= 0 || (before < bound && before + (int64_t)bytes >= bound);
     if (wake && !atomic_exchange(&keeper->seal_wish_posted, true))
         ps_port_post(&keeper->port, &keeper->seal_wish);
@@ -212,6 +214,7 @@ static void destroy(struct ps_keeper *keeper)
     ps_db_close(keeper->keep.db);
     ps_db_close(keeper->log_db);
     ps_port_deinit(&keeper->port);
+    ps_low_priority_deinit(&keeper->priority);
     free(keeper);
 }
 
@@ -221,6 +224,7 @@ static struct ps_keeper *create(const struct ps_keeper_settings *settings)
     if (!keeper)
         return NULL;
     keeper->settings = *settings;
+    ps_low_priority_init(&keeper->priority);
     keeper->tender = (struct ps_writer_tender){ .log_is_long = hear_log_is_long,
                                                 .points_committed = hear_points_committed };
     keeper->log_wish.run = take_log_wish;

@@ -31,6 +31,7 @@ struct ps_keeper {
     _Atomic int64_t unsealed_since_ms; /* monotonic; of the oldest of them, about */
     struct ps_port_item log_wish, seal_wish;
     _Atomic bool seal_wish_posted;
+    struct ps_low_priority priority;
 
     /* keeper thread only */
     struct ps_keep keep;
@@ -39,11 +40,13 @@ struct ps_keeper {
     struct ps_keeper_call *calls, *last_call;
     struct ps_retry seal_retry, trim_retry, merge_retry, tidy_retry;
     int64_t next_tidy_ms, next_look_at_disk_ms, sealed_ms; /* monotonic */
-    struct ps_low_priority priority;
 };
 
 /** Bytes came into the journal, or (negative) were sealed. Any thread. */
 void ps_keeper_count_unsealed(struct ps_keeper *keeper, int64_t bytes);
+
+/** The journal grows faster than it is sealed. Any thread. */
+bool ps_keeper_is_behind(struct ps_keeper *keeper);
 
 /** When to seal if nothing more comes, monotonic; INT64_MAX: there is nothing to seal. */
 int64_t ps_keeper_seal_due_ms(struct ps_keeper *keeper);

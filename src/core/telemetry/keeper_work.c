@@ -82,8 +82,7 @@ static bool seal_is_due(struct ps_keeper *keeper)
     return ps_clock_mono_ms() >= ps_keeper_seal_due_ms(keeper);
 }
 
-/* The journal grows faster than it is sealed. */
-static bool is_behind(struct ps_keeper *keeper)
+bool ps_keeper_is_behind(struct ps_keeper *keeper)
 {
     return atomic_load(&keeper->unsealed_bytes) > 2 * (int64_t)keeper->settings.journal_bytes_max;
 }
@@ -107,7 +106,7 @@ enum ps_status ps_keeper_seal(struct ps_keeper *keeper)
     struct ps_seal_result result;
     int64_t started_ns = ps_clock_mono_ns();
     int64_t before = atomic_load(&keeper->unsealed_bytes);
-    ps_low_priority_set(&keeper->priority, !is_behind(keeper));
+    ps_low_priority_set(&keeper->priority, !ps_keeper_is_behind(keeper));
     keeper->is_sealing = true;
     enum ps_status st = ps_seal_once(&keeper->keep, &result);
     keeper->is_sealing = false;
@@ -157,7 +156,7 @@ void ps_keeper_breathe(struct ps_keep *keep, void *arg)
     ps_port_drain(&keeper->port, keeper);
     copy_log(keeper);
     if (keeper->is_sealing) {
-        ps_low_priority_set(&keeper->priority, !is_behind(keeper));
+        ps_low_priority_set(&keeper->priority, !ps_keeper_is_behind(keeper));
         return;
     }
     look_at_disk(keeper);

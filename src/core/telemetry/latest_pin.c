@@ -105,16 +105,17 @@ static enum ps_status drop_point(struct ps_db *db, uint32_t series)
     return run_on(db, "DELETE FROM latest_pin WHERE series = ?", series);
 }
 
+/* Of a series that left the catalogue meanwhile, with its entity, nothing is kept. */
 static enum ps_status put_blob(struct ps_db *db, uint32_t series, int64_t ts_ms, uint32_t ttl_s,
                                const struct ps_buf *blob)
 {
     struct ps_stmt *stmt;
-    enum ps_status st =
-        ps_db_prepare(db,
-                      "INSERT INTO latest_pin(series, ts_ms, ttl_s, point) VALUES(?, ?, ?, ?)"
-                      " ON CONFLICT(series) DO UPDATE SET ts_ms = excluded.ts_ms,"
-                      " ttl_s = excluded.ttl_s, point = excluded.point",
-                      &stmt);
+    enum ps_status st = ps_db_prepare(db,
+                                      "INSERT INTO latest_pin(series, ts_ms, ttl_s, point)"
+                                      " SELECT id, ?2, ?3, ?4 FROM series WHERE id = ?1"
+                                      " ON CONFLICT(series) DO UPDATE SET ts_ms = excluded.ts_ms,"
+                                      " ttl_s = excluded.ttl_s, point = excluded.point",
+                                      &stmt);
     if (st != PS_OK)
         return st;
     ps_stmt_bind_int(stmt, 1, series);

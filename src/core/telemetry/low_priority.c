@@ -8,22 +8,41 @@ enum {
     NICE_FOR_GOOD = 5, /* if there is no way back up */
 };
 
-static bool set_nice(int nice)
+static bool set_nice(const struct ps_low_priority *priority, int nice)
 {
-    return setpriority(PRIO_PROCESS, (id_t)gettid(), nice) == 0;
+    return setpriority(PRIO_PROCESS, (id_t)priority->thread, nice) == 0;
+}
+
+void ps_low_priority_init(struct ps_low_priority *priority)
+{
+    *priority = (struct ps_low_priority){ 0 };
+    pthread_mutex_init(&priority->lock, NULL);
+}
+
+void ps_low_priority_deinit(struct ps_low_priority *priority)
+{
+    pthread_mutex_destroy(&priority->lock);
 }
 
 void ps_low_priority_begin(struct ps_low_priority *priority)
 {
-    int base = getpriority(PRIO_PROCESS, (id_t)gettid());
+    pthread_mutex_lock(&priority->lock);
+    priority->thread = gettid();
+    int base = getpriority(PRIO_PROCESS, (id_t)priority->thread);
     priority->base_nice = base;
-    priority->may_rise = set_nice(base + 1) && set_nice(base);
-    priority->is_low = set_nice(priority->may_rise ? NICE_LOW : base + NICE_FOR_GOOD);
+    priority->may_rise = set_nice(priority, base + 1) && set_nice(priority, base);
+    bool low = set_nice(priority, priority->may_rise ? NICE_LOW : base + NICE_FOR_GOOD);
+    atomic_store(&priority->is_low, low);
+    pthread_mutex_unlock(&priority->lock);
 }
 
 void ps_low_priority_set(struct ps_low_priority *priority, bool low)
 {
+    if (atomic_load_explicit(&priority->is_low, memory_order_relaxed) == low)
+        return;
+    pthread_mutex_lock(&priority->lock);
     if (priority->may_rise && priority->is_low != low &&
-        set_nice(low ? NICE_LOW : priority->base_nice))
-        priority->is_low = low;
+        set_nice(priority, low ? NICE_LOW : priority->base_nice))
+        atomic_store(&priority->is_low, low);
+    pthread_mutex_unlock(&priority->lock);
 }

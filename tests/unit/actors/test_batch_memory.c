@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "actors/shard_state.h"
 #include "unit/actors/batch_world.h"
 
 /* ---- memory that ends ---- */
@@ -184,10 +185,109 @@ static void the_nth_allocation_fails_and_nothing_else(void **state)
     fixture_deinit(&f);
 }
 
+/* ---- a message that does not fit ---- */
+
+enum { KEYS = 70 };
+
+/* A message of many keys, most of them new, as its actor saves it. */
+static enum ps_status save_message(struct fixture *f, struct ps_shard *shard)
+{
+    static char names[KEYS];
+    struct ps_kv kvs[KEYS];
+    char text[300];
+    struct ps_text why;
+    memset(text, 'y', sizeof text);
+    for (unsigned i = 0; i < KEYS; i++) {
+        names[i] = (char)('0' + i);
+        kvs[i] = (struct ps_kv){
+            .key = &names[i],
+            .key_len = 1,
+            .value = { .type = PS_VALUE_STRING, .text = text, .len = sizeof text },
+        };
+    }
+    const struct ps_save_telemetry save = {
+        .ts_ms = 9, .ttl_s = 7, .kvs = kvs, .kv_count = KEYS, .keep_history = true
+    };
+    struct ps_actor actor = { .shard = shard,
+                              .id = f->entity,
+                              .series = ps_series_table_find(&f->table, &f->entity.id) };
+    shard->filling = f->batch;
+    return ps_actor_save_telemetry(&actor, &save, &why);
+}
+
+static void try_message(struct fixture *f, struct ps_shard *shard, bool is_first,
+                        unsigned allocations)
+{
+    struct ps_series *series[KEYS];
+    for (unsigned i = 0; i < KEYS; i++) {
+        const char key[] = { (char)('0' + i), 0 };
+        series[i] = series_of(f, key);
+        series[i]->pinned = i % 2 == 0;
+    }
+    size_t before = is_first ? 0 : 1;
+    if (!is_first)
+        add_text_point(f, "0", "before");
+    uint32_t effects = f->batch->effects;
+    refused = false;
+    allocations_left = allocations;
+    enum ps_status st = save_message(f, shard);
+    allocations_left = 0;
+    assert_int_equal(st, refused ? PS_ENOMEM : PS_OK);
+    if (st != PS_OK) {
+        assert_int_equal(f->batch->point_count, before);
+        assert_int_equal(f->batch->effects, effects);
+        for (unsigned i = 0; i < KEYS; i++)
+            assert_int_equal(series[i]->catalogued, i < before);
+    }
+    /* and the batch goes on, that message's keys included */
+    add_text_point(f, "1", "after");
+    assert_int_equal(commit(f), PS_OK);
+    assert_int_equal(temp_db_number(f->temp.db, "SELECT count(*) FROM series"),
+                     st == PS_OK ? KEYS : before + 1);
+}
+
+static void check_texts(struct fixture *f, bool is_first, bool fitted)
+{
+    struct ps_journal_decoder decoder;
+    struct ps_journal_record record;
+    size_t count = (is_first ? 0 : 1) + (fitted ? KEYS : 0) + 1;
+    assert_int_equal(ps_journal_open(&decoder, f->batch->blob.data, f->batch->blob.len), PS_OK);
+    for (size_t i = 0; i < count; i++) {
+        const struct ps_value *value = &f->batch->points[i].value;
+        assert_int_equal(ps_journal_next(&decoder, &record), PS_OK);
+        assert_int_equal(record.series, f->batch->points[i].series->id);
+        assert_int_equal(record.value.len, value->len);
+        assert_memory_equal(record.value.text, value->text, value->len);
+    }
+    assert_int_equal(ps_journal_next(&decoder, &record), PS_ENOTFOUND);
+    assert_int_equal(f->batch->point_count, count);
+}
+
+static void a_message_is_in_as_a_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    struct ps_shard *shard = calloc(1, sizeof *shard); /* but a batch it needs nothing */
+    assert_non_null(shard);
+    for (int is_first = 0; is_first < 2; is_first++) {
+        struct fixture f;
+        unsigned nth = 0;
+        fixture_init(&f);
+        do {
+            renew(&f);
+            try_message(&f, shard, is_first, ++nth);
+            check_texts(&f, is_first, !refused);
+        } while (refused);
+        assert_true(nth > 10); /* it was about allocations indeed */
+        fixture_deinit(&f);
+    }
+    free(shard);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_nth_allocation_fails_and_nothing_else),
+        cmocka_unit_test(a_message_is_in_as_a_whole_or_not_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

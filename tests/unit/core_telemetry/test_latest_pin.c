@@ -188,6 +188,8 @@ static void a_series_that_is_not_there_has_no_pin(void **state)
     keep(&f, 30, 0);
     assert_int_equal(ps_db_exec(f.temp.db, "DELETE FROM series"), PS_OK);
     assert_int_equal(temp_db_number(f.temp.db, "SELECT count(*) FROM latest_pin"), 0);
+    keep(&f, 40, 0); /* its entity was deleted while this was on its way */
+    assert_int_equal(temp_db_number(f.temp.db, "SELECT count(*) FROM latest_pin"), 0);
     fixture_deinit(&f);
 }
 
