@@ -63,7 +63,7 @@ static bool is_refusal(enum ps_metric reason)
 
 static bool is_drop(enum ps_metric reason)
 {
-    return reason >= PS_METRIC_DROPPED_MALFORMED && reason <= PS_METRIC_DROPPED_SHUTDOWN;
+    return reason >= PS_METRIC_DROPPED_BUSY && reason <= PS_METRIC_DROPPED_ENTITY_GONE;
 }
 
 void ps_metrics_msg_lost(struct ps_metrics *metrics, unsigned lane, enum ps_metric reason,

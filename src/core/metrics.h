@@ -35,24 +35,15 @@
       "Refused messages by reason")                                                                \
     X(REFUSED_LIMIT, COUNTER, "refused_total", "reason=\"limit\"", "")                             \
     X(REFUSED_BUSY, COUNTER, "refused_total", "reason=\"busy\"", "")                               \
-    X(REFUSED_AUTH, COUNTER, "refused_total", "reason=\"auth\"", "")                               \
     X(REFUSED_STORAGE, COUNTER, "refused_total", "reason=\"storage\"", "")                         \
-    X(REFUSED_RULES, COUNTER, "refused_total", "reason=\"rules\"", "")                             \
     X(REFUSED_SHUTDOWN, COUNTER, "refused_total", "reason=\"shutdown\"", "")                       \
     X(REFUSED_MEMORY, COUNTER, "refused_total", "reason=\"memory\"", "")                           \
                                                                                                    \
-    X(DROPPED_MALFORMED, COUNTER, "dropped_total", "reason=\"malformed\"",                         \
+    X(DROPPED_BUSY, COUNTER, "dropped_total", "reason=\"busy\"",                                   \
       "Dropped messages by reason")                                                                \
-    X(DROPPED_BUSY, COUNTER, "dropped_total", "reason=\"busy\"", "")                               \
-    X(DROPPED_NODE_FAILURE, COUNTER, "dropped_total", "reason=\"node_failure\"", "")               \
-    X(DROPPED_TIMEOUT, COUNTER, "dropped_total", "reason=\"timeout\"", "")                         \
-    X(DROPPED_EXECUTIONS, COUNTER, "dropped_total", "reason=\"executions\"", "")                   \
     X(DROPPED_HOPS, COUNTER, "dropped_total", "reason=\"hops\"", "")                               \
     X(DROPPED_NO_CHAIN, COUNTER, "dropped_total", "reason=\"no_chain\"", "")                       \
     X(DROPPED_ENTITY_GONE, COUNTER, "dropped_total", "reason=\"entity_gone\"", "")                 \
-    X(DROPPED_STORAGE, COUNTER, "dropped_total", "reason=\"storage\"", "")                         \
-    X(DROPPED_MEMORY, COUNTER, "dropped_total", "reason=\"memory\"", "")                           \
-    X(DROPPED_SHUTDOWN, COUNTER, "dropped_total", "reason=\"shutdown\"", "")                       \
                                                                                                    \
     X(MQTT_MESSAGES, COUNTER, "transport_messages_total", "transport=\"mqtt\"",                    \
       "Messages received by transport")                                                            \
@@ -80,7 +71,6 @@
     X(MQTT_PROTOCOL_ERRORS, COUNTER, "protocol_errors_total", "transport=\"mqtt\"",                \
       "Malformed or unexpected bytes by transport")                                                \
     X(HTTP_PROTOCOL_ERRORS, COUNTER, "protocol_errors_total", "transport=\"http\"", "")            \
-    X(COAP_PROTOCOL_ERRORS, COUNTER, "protocol_errors_total", "transport=\"coap\"", "")            \
     X(WS_PROTOCOL_ERRORS, COUNTER, "protocol_errors_total", "transport=\"ws\"", "")                \
     X(MQTT_TAKEOVERS, COUNTER, "mqtt_takeovers_total", "",                                         \
       "MQTT sessions closed because the device opened another")                                    \
@@ -120,10 +110,6 @@
       "Bytes of points written to the journal")                                                    \
     X(CHECKPOINTS, COUNTER, "checkpoints_total", "",                                               \
       "Checkpoints of the write-ahead log")                                                        \
-    X(READER_JOBS, COUNTER, "reader_jobs_total", "",                                               \
-      "Queries answered by the reader pool")                                                       \
-    X(READER_JOBS_REFUSED, COUNTER, "reader_jobs_refused_total", "",                               \
-      "Queries refused because the reader pool was full")                                          \
     X(SEALS, COUNTER, "telemetry_seals_total", "",                                                 \
       "Times points of the journal were sealed into files")                                        \
     X(SEALED_POINTS, COUNTER, "telemetry_sealed_points_total", "",                                 \
@@ -166,15 +152,11 @@
       "Messages that found their entity's mailbox full")                                           \
     X(TURNS, COUNTER, "actor_turns_total", "",                                                     \
       "Turns given to actors")                                                                     \
-    X(TURNS_CUT, COUNTER, "actor_turns_cut_total", "",                                             \
-      "Turns that ended by their limit with work left")                                            \
                                                                                                    \
     X(NODE_EXECUTIONS, COUNTER, "rule_node_executions_total", "",                                  \
       "Rule nodes run")                                                                            \
     X(NODE_FAILURES, COUNTER, "rule_node_failures_total", "",                                      \
       "Rule nodes that ended with Failure")                                                        \
-    X(SCRIPT_CALLS, COUNTER, "script_calls_total", "",                                             \
-      "Calls of Lua scripts")                                                                      \
     X(SCRIPT_ERROR_COMPILE, COUNTER, "script_errors_total", "kind=\"COMPILE\"",                    \
       "Errors of Lua scripts by kind")                                                             \
     X(SCRIPT_ERROR_RUNTIME, COUNTER, "script_errors_total", "kind=\"RUNTIME\"", "")                \
@@ -187,9 +169,7 @@
     X(LUA_STATES, GAUGE, "lua_states", "",                                                         \
       "Lua states in memory")                                                                      \
     X(DEAD_LETTERS, COUNTER, "dead_letters_total", "",                                             \
-      "Messages kept because processing failed")                                                   \
-    X(DEAD_LETTERS_EVICTED, COUNTER, "dead_letters_evicted_total", "",                             \
-      "Kept messages removed to make room")
+      "Messages kept because processing failed")
 /* clang-format on */
 
 enum ps_metric {

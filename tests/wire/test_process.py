@@ -8,6 +8,7 @@ import unittest
 
 from support import mqtt, wait
 from support.case import ServerCase
+from support.rest import telemetry_path
 from support.server import Server, binary
 
 
@@ -54,6 +55,7 @@ class Life(ServerCase):
             client.publish_acked("v2/t", '{"a":1}')
         client.publish_acked("v2/t", "5", code=0x99)
         self.rest.post(f"/api/v1/{self.device.token}/telemetry", raw="{", token="")
+        self.rest.ok("POST", f"{telemetry_path(self.device)}/timeseries/ANY", {"a": 1})
 
         def balance():
             page = self.rest.metrics()
@@ -66,6 +68,7 @@ class Life(ServerCase):
         self.assertEqual(0, page["messages_in_flight"])
         self.assertGreaterEqual(page["messages_stored_total"], 20)
         self.assertGreaterEqual(page["messages_refused_total"], 2)
+        self.assertEqual(1, page['transport_messages_total{transport="rest"}'])
 
     def test_sigusr1_and_sighup_disturb_nobody(self):
         client = self.mqtt()

@@ -40,6 +40,22 @@ static const char *body_text(const struct ps_rest_call *call)
     return call->http->body.data ? call->http->body.data : "";
 }
 
+/* What users store is a message, too. */
+static void count_message(const struct ps_rest_call *call, enum ps_status st)
+{
+    struct ps_metrics *metrics = call->services->metrics;
+    ps_metrics_msg_received(metrics, 0, PS_METRIC_REST_MESSAGES, 1);
+    if (st == PS_OK)
+        ps_metrics_msg_stored(metrics, 0, 1);
+    else
+        ps_metrics_msg_lost(metrics, 0,
+                            st == PS_ENOMEM   ? PS_METRIC_REFUSED_MEMORY
+                            : st == PS_EBUSY  ? PS_METRIC_REFUSED_BUSY
+                            : st == PS_ELIMIT ? PS_METRIC_REFUSED_LIMIT
+                                              : PS_METRIC_REFUSED_STORAGE,
+                            1);
+}
+
 /* --- telemetry --- */
 
 static bool parse_ttl(struct ps_rest_call *call, const char *text, int64_t *out)
@@ -72,6 +88,7 @@ void ps_rest_timeseries_save(struct ps_rest_call *call)
         ps_payload_parse_telemetry(&payload, body_text(call), call->http->body.len, &rules, &why);
     if (check_payload(call, st, &why, &payload, "No time series data found in request body!")) {
         st = ps_entity_save_telemetry(call->services->actors, &ref, &payload, ttl_s, &why);
+        count_message(call, st);
         if (ps_rest_changed(call, st, &why))
             ps_http_reply_empty(call->reply);
     }
@@ -143,6 +160,7 @@ static void save_attributes(struct ps_rest_call *call, const char *type, const c
     if (check_payload(call, st, &why, &payload, "No attributes data found in request body!")) {
         st = ps_entity_save_attributes(call->services->actors, &ref, scope, payload.kvs,
                                        payload.kv_count, &why);
+        count_message(call, st);
         if (ps_rest_changed(call, st, &why))
             ps_http_reply_empty(call->reply);
     }

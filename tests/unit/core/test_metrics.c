@@ -53,14 +53,14 @@ static void every_received_message_is_somewhere(void **state)
     assert_int_equal(ps_metrics_read(metrics, PS_METRIC_MSG_IN_FLIGHT), 10);
     ps_metrics_msg_stored(metrics, 1, 6);
     ps_metrics_msg_lost(metrics, 0, PS_METRIC_REFUSED_BUSY, 1);
-    ps_metrics_msg_lost(metrics, 1, PS_METRIC_DROPPED_TIMEOUT, 2);
+    ps_metrics_msg_lost(metrics, 1, PS_METRIC_DROPPED_HOPS, 2);
     assert_int_equal(balance(metrics), 0);
     assert_int_equal(ps_metrics_read(metrics, PS_METRIC_MQTT_MESSAGES), 10);
     assert_int_equal(ps_metrics_read(metrics, PS_METRIC_MSG_STORED), 6);
     assert_int_equal(ps_metrics_read(metrics, PS_METRIC_MSG_REFUSED), 1);
     assert_int_equal(ps_metrics_read(metrics, PS_METRIC_REFUSED_BUSY), 1);
     assert_int_equal(ps_metrics_read(metrics, PS_METRIC_MSG_DROPPED), 2);
-    assert_int_equal(ps_metrics_read(metrics, PS_METRIC_DROPPED_TIMEOUT), 2);
+    assert_int_equal(ps_metrics_read(metrics, PS_METRIC_DROPPED_HOPS), 2);
     assert_int_equal(ps_metrics_read(metrics, PS_METRIC_MSG_IN_FLIGHT), 1);
     ps_metrics_destroy(metrics);
 }
