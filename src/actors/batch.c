@@ -180,7 +180,7 @@ enum ps_status ps_batch_add_delete(struct ps_batch *batch, struct ps_series *ser
                                                                       .end_ms = end_ms,
                                                                       .before = batch->point_count,
                                                                       .latest = latest };
-    if (latest == PS_BATCH_LATEST_GOES && start_ms > INT64_MIN)
+    if (latest == PS_BATCH_LATEST_GOES && !ps_batch_deletes_all(start_ms, end_ms))
         ps_series_pin(series);
     batch->created_ms = now_ms;
     batch->effects++;

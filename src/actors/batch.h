@@ -141,6 +141,11 @@ struct ps_batch_mark ps_batch_mark(const struct ps_batch *batch);
 /** Points that came behind the mark have not been there, nor rows of their series: one that memory
  *  was short for takes all of its message along. Nothing else may have come behind it. */
 void ps_batch_go_back(struct ps_batch *batch, const struct ps_batch_mark *mark);
+/** Nothing of the series is left that could take the place of a latest value that goes. */
+static inline bool ps_batch_deletes_all(int64_t start_ms, int64_t end_ms)
+{
+    return start_ms == INT64_MIN && end_ms == INT64_MAX;
+}
 /** Delete behind the points that are in now. */
 PS_MUST_CHECK
 enum ps_status ps_batch_add_delete(struct ps_batch *batch, struct ps_series *series,

@@ -74,9 +74,9 @@ static enum ps_status update_pin(struct ps_db *db, const struct ps_batch_delete 
         return ps_latest_pin_keep(db, series, row->kept->ts_ms, &row->kept->value,
                                   row->kept->ttl_s);
     case PS_BATCH_LATEST_GOES:
-        if (row->start_ms > INT64_MIN)
+        if (!ps_batch_deletes_all(row->start_ms, row->end_ms))
             return ps_latest_pin_none(db, series, row->start_ms);
-        break; /* nothing older is left that could take its place */
+        break;
     case PS_BATCH_LATEST_REPLACED:
         break;
     }

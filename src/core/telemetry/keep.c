@@ -180,16 +180,22 @@ enum ps_status ps_keep_load_ttl(struct ps_keep *keep)
     return load_ttl(keep, false);
 }
 
+/* The table tells what many series have at once; whether there is one, only the catalogue does:
+ * what it does not have is taken for deleted. */
 enum ps_status ps_keep_default_ttl(struct ps_keep *keep, uint32_t series, uint32_t *ttl_s)
 {
     if (ps_ttl_table_find(&keep->ttl, series, ttl_s))
         return PS_OK;
-    if (++keep->ttl_misses < TTL_MISSES_MAX)
-        return ask_catalogue(keep, series, ttl_s);
-    enum ps_status st = load_ttl(keep, true); /* very many have come: all of them at once */
-    if (st != PS_OK)
-        return st;
-    return ps_ttl_table_find(&keep->ttl, series, ttl_s) ? PS_OK : PS_ENOTFOUND;
+    if (keep->ttl_misses >= TTL_MISSES_MAX) {
+        enum ps_status st = load_ttl(keep, true); /* very many have come: all of them at once */
+        if (st != PS_OK)
+            return st;
+        if (ps_ttl_table_find(&keep->ttl, series, ttl_s))
+            return PS_OK;
+    }
+    enum ps_status st = ask_catalogue(keep, series, ttl_s);
+    keep->ttl_misses += st == PS_OK;
+    return st;
 }
 
 enum ps_status ps_keep_greatest_ttl(struct ps_keep *keep, bool fresh, uint32_t *ttl_s)

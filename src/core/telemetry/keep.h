@@ -53,7 +53,7 @@ struct ps_keep {
     struct ps_seal_set seal_set; /* empty between seals; its memory is kept for the next */
     struct ps_ttl_table ttl;     /* defaults of all series, as of ttl_loaded_ms */
     int64_t ttl_loaded_ms;       /* monotonic; 0 = not loaded */
-    unsigned ttl_misses;         /* series asked for since that it did not have */
+    unsigned ttl_misses;         /* series asked for since that came after it */
     size_t tombstones_seen;      /* how far the last look for useless tombstones came */
     int64_t files_counted;       /* what the metric of live files shows */
     int64_t wanted_file;         /* tombstones want it rewritten; 0 = none */

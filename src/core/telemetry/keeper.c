@@ -35,13 +35,14 @@ static void take_seal_wish(struct ps_port_item *item, void *owner)
 static void hear_log_is_long(struct ps_writer_tender *tender)
 {
     struct ps_keeper *keeper = (struct ps_keeper *)tender;
+    ps_low_priority_set(&keeper->priority, false); /* a log that nobody copies grows */
     ps_port_post(&keeper->port, &keeper->log_wish);
 }
 
-void ps_keeper_count_unsealed(struct ps_keeper *keeper, int64_t bytes)
+int64_t ps_keeper_count_unsealed(struct ps_keeper *keeper, int64_t bytes)
 {
-    atomic_fetch_add(&keeper->unsealed_bytes, bytes);
     ps_keep_count(&keeper->keep, PS_METRIC_UNSEALED_BYTES, bytes);
+    return atomic_fetch_add(&keeper->unsealed_bytes, bytes);
 }
 
 /* The keeper is woken by the first bytes (it knows then until when it may sleep) and at the bound.
@@ -49,11 +50,10 @@ void ps_keeper_count_unsealed(struct ps_keeper *keeper, int64_t bytes)
 static void hear_points_committed(struct ps_writer_tender *tender, uint64_t bytes)
 {
     struct ps_keeper *keeper = (struct ps_keeper *)tender;
-    int64_t before = atomic_load(&keeper->unsealed_bytes);
+    int64_t before = ps_keeper_count_unsealed(keeper, (int64_t)bytes);
     int64_t bound = (int64_t)keeper->settings.journal_bytes_max;
     if (before <= 0)
         atomic_store(&keeper->unsealed_since_ms, ps_clock_mono_ms());
-    ps_keeper_count_unsealed(keeper, (int64_t)bytes);
     if (ps_keeper_is_behind(keeper))
         ps_low_priority_set(&keeper->priority, false); /* it may be kept from doing so itself */
     bool wake = before <= 0 || (before < bound && before + (int64_t)bytes >= bound);

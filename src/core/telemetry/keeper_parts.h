@@ -42,8 +42,9 @@ struct ps_keeper {
     int64_t next_tidy_ms, next_look_at_disk_ms, sealed_ms; /* monotonic */
 };
 
-/** Bytes came into the journal, or (negative) were sealed. Any thread. */
-void ps_keeper_count_unsealed(struct ps_keeper *keeper, int64_t bytes);
+/** Bytes came into the journal, or (negative) were sealed. Returns how many there were before. Any
+ *  thread. */
+int64_t ps_keeper_count_unsealed(struct ps_keeper *keeper, int64_t bytes);
 
 /** The journal grows faster than it is sealed. Any thread. */
 bool ps_keeper_is_behind(struct ps_keeper *keeper);

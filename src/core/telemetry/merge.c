@@ -20,6 +20,7 @@ struct choice {
     const struct ps_manifest_file *file; /* NULL: none found */
     size_t first, count;                 /* of the manifest's runs */
     int level;                           /* of the lowest */
+    bool wanted;                         /* tombstones wait for it */
 };
 
 struct merge {
@@ -116,6 +117,7 @@ static void choose(struct merge *merge)
         bool wanted = file->id == merge->keep->wanted_file;
         if (wanted || is_settled(merge->keep, manifest, file, merge->now_ms))
             take_all(manifest, file, choice);
+        choice->wanted = wanted;
         if (choice->count < 2 && !wanted)
             choice->file = NULL; /* none of its runs may be merged with another */
     }
@@ -236,16 +238,19 @@ static enum ps_status merge_runs(struct merge *merge, struct ps_text *why)
 
 /* ---- making it known ---- */
 
+/* All of the file is rewritten, or as much as may be merged: tombstones that wait for the rest must
+ * not ask for the same again and again. */
 static enum ps_status change_manifest(struct ps_db *db, void *arg)
 {
     const struct merge *merge = arg;
     const struct ps_manifest_file *file = merge->choice.file;
+    bool rewritten = merge->choice.wanted || merge->choice.count == file->run_count;
     enum ps_status st = PS_OK;
     for (size_t i = 0; i < merge->choice.count && st == PS_OK; i++)
         st = ps_manifest_retire_run(db, file->id, runs_of(merge)[i].run, merge->now_ms);
     if (st == PS_OK && merge->output.points)
         st = ps_manifest_add_run(db, &merge->output);
-    if (st == PS_OK && merge->choice.count == file->run_count)
+    if (st == PS_OK && rewritten)
         st = ps_manifest_set_rewritten(db, file->id, merge->now_ms);
     return st;
 }

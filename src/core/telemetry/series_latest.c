@@ -169,7 +169,8 @@ enum ps_deletion_latest ps_series_delete_range(struct ps_series_table *table,
     }
     if (!hit)
         return PS_DELETION_LATEST_KEPT;
-    if (deletion->rewrite_latest && deletion->start_ms != INT64_MIN)
+    /* Of a series with a pin the latest value need not be the newest point: later ones may stay. */
+    if (deletion->rewrite_latest && (deletion->start_ms != INT64_MIN || series->pinned))
         return replace_latest(series);
     ps_series_drop_latest(series);
     return PS_DELETION_LATEST_REMOVED;

@@ -125,7 +125,8 @@ static void points_are_offered_to_the_pin_in_order_of_arrival(void **state)
 {
     (void)state;
     static const struct order_case {
-        const char *name, *steps; /* p<ts> a point, d<start> the latest goes, k<ts> it is kept */
+        const char *name, *steps; /* p<ts> a point, d<start> the latest goes, k<ts> it is kept,
+                                   * b<end> it goes with all before */
         int64_t floor_ms, ts_ms;
         bool is_over; /* of the last point */
     } cases[] = {
@@ -137,6 +138,7 @@ static void points_are_offered_to_the_pin_in_order_of_arrival(void **state)
         { "gone again", "d5 p6 d5", 4, -1, true },
         { "kept, and older ones", "k7 p6 p5", 6, 7, false },
         { "kept, gone, and an older one", "k7 p6 d7 p1", 6, 1, false },
+        { "gone, and what came then, too", "d5 p2 b3", 4, -1, false },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct fixture f;
@@ -148,8 +150,8 @@ static void points_are_offered_to_the_pin_in_order_of_arrival(void **state)
                 add_point(&f, "a", at, 0);
                 continue;
             }
-            add_delete(&f, "a", at, 100,
-                       *step == 'd' ? PS_BATCH_LATEST_GOES : PS_BATCH_LATEST_STAYS);
+            add_delete(&f, "a", *step == 'b' ? INT64_MIN : at, *step == 'b' ? at : 100,
+                       *step == 'k' ? PS_BATCH_LATEST_STAYS : PS_BATCH_LATEST_GOES);
             if (*step == 'k')
                 keep(&f, at, 0);
         }

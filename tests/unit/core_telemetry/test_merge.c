@@ -569,6 +569,30 @@ static void a_value_keeps_its_place_among_files_that_overlap(void **state)
     keep_world_deinit(&world);
 }
 
+/* A run that stands alone is all that can be rewritten at a time. */
+static void a_file_that_cannot_become_one_run_is_rewritten_once_a_day(void **state)
+{
+    (void)state;
+    struct keep_world world;
+    struct ps_retention_result tidied;
+    struct ps_merge_result merged;
+    keep_world_init(&world);
+    keep_world_add_series(&world, 1);
+    seal_with(&world, PS_RANGE_WEEK, 0, 1);
+    seal_with(&world, PS_RANGE_DAY, 1, 2);
+    seal_with(&world, PS_RANGE_WEEK, 2, 3);
+    keep_world_delete(&world, 1, WORLD_NOW_MS + 2, WORLD_NOW_MS + 3); /* of the week's last */
+    for (int day = 1; day <= 2; day++) {
+        keep_world_set_now(&world, world.now_ms + WORLD_DAY_MS);
+        assert_int_equal(ps_retention_apply(&world.keep, world.now_ms, &tidied), PS_OK);
+        assert_int_equal(ps_merge_once(&world.keep, world.now_ms, &merged), PS_OK);
+        assert_int_equal(ps_retention_apply(&world.keep, world.now_ms, &tidied), PS_OK);
+        assert_int_equal(ps_merge_once(&world.keep, world.now_ms, &merged), PS_ENOTFOUND);
+        keep_world_check(&world);
+    }
+    keep_world_deinit(&world);
+}
+
 /* Its inputs stay in the file for a while: who remakes the manifest from the file must see that
  * they are not live. */
 static void a_merge_that_leaves_nothing_says_so_in_the_file(void **state)
@@ -600,12 +624,41 @@ static void a_merge_that_leaves_nothing_says_so_in_the_file(void **state)
     keep_world_deinit(&world);
 }
 
+/* The table of times to live may lack a series that was made out of order, and does not look again
+ * for each of those that are gone. */
+static void only_what_the_catalogue_does_not_have_is_orphaned(void **state)
+{
+    (void)state;
+    struct keep_world world;
+    struct ps_keep *keep = &world.keep;
+    uint32_t ttl_s;
+    keep_world_init(&world);
+    keep_world_add_series(&world, 4);
+    const char *away = "CREATE TABLE away AS SELECT * FROM series WHERE id = 2;"
+                       "DELETE FROM series WHERE id = 2";
+    assert_int_equal(ps_db_exec(world.temp.db, away), PS_OK);
+    assert_int_equal(ps_keep_load_ttl(keep), PS_OK);
+    assert_int_equal(ps_db_exec(world.temp.db, "INSERT INTO series SELECT * FROM away;"
+                                               "DELETE FROM series WHERE id = 3"),
+                     PS_OK);
+    for (int i = 0; i < 500; i++)
+        assert_int_equal(ps_keep_default_ttl(keep, 2, &ttl_s), PS_OK);
+    keep->ttl_loaded_ms = 1;
+    keep->ttl_misses = 0;
+    for (int i = 0; i < 500; i++)
+        assert_int_equal(ps_keep_default_ttl(keep, 99, &ttl_s), PS_ENOTFOUND);
+    assert_int_equal(keep->ttl_loaded_ms, 1); /* not read anew for any of them */
+    keep_world_deinit(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_keeps_its_place_among_files_that_overlap),
+        cmocka_unit_test(a_file_that_cannot_become_one_run_is_rewritten_once_a_day),
         cmocka_unit_test(a_merge_that_leaves_nothing_says_so_in_the_file),
         cmocka_unit_test(eight_runs_become_one_of_the_next_level),
+        cmocka_unit_test(only_what_the_catalogue_does_not_have_is_orphaned),
         cmocka_unit_test(a_quiet_file_whose_range_is_over_becomes_one_run),
         cmocka_unit_test(an_expired_point_does_not_uncover_what_it_replaced),
         cmocka_unit_test(what_is_expired_deleted_or_orphaned_leaves_at_a_merge),
