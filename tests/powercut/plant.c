@@ -1,5 +1,6 @@
 #include "powercut/plant.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,12 +187,26 @@ void plant_close(struct plant *plant)
 /* ---- steps ------------------------------------------------------------------------------------
  */
 
-static enum ps_status told(struct plant *plant, const char *step, enum ps_status st)
+enum ps_status plant_told(struct plant *plant, const char *what, enum ps_status st)
 {
-    if (st == PS_OK || st == PS_ENOTFOUND)
-        return PS_OK;
-    snprintf(plant->why, sizeof plant->why, "%s: %s", step, ps_status_text(st));
+    if (st != PS_OK)
+        snprintf(plant->why, sizeof plant->why, "%s: %s", what, ps_status_text(st));
     return st;
+}
+
+/* Of a step that may find nothing to do. */
+static enum ps_status done(struct plant *plant, const char *step, enum ps_status st)
+{
+    return plant_told(plant, step, st == PS_ENOTFOUND ? PS_OK : st);
+}
+
+enum ps_status plant_wrong(struct plant *plant, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(plant->why, sizeof plant->why, format, args);
+    va_end(args);
+    return PS_EPROTO;
 }
 
 enum ps_status plant_seal(struct plant *plant)
@@ -201,7 +216,7 @@ enum ps_status plant_seal(struct plant *plant)
     enum ps_status st = ps_seal_once(&plant->keep, &result);
     if (st == PS_OK)
         plant->sealed_seq = result.sealed_seq;
-    return told(plant, "seal", st);
+    return done(plant, "seal", st);
 }
 
 enum ps_status plant_trim(struct plant *plant)
@@ -210,7 +225,7 @@ enum ps_status plant_trim(struct plant *plant)
     enum ps_status st = PS_OK;
     for (int i = 0; i < TRIMS_MAX && more && st == PS_OK; i++)
         st = ps_seal_trim(&plant->keep, &more);
-    return told(plant, "trim", st);
+    return done(plant, "trim", st);
 }
 
 void plant_when_resting(struct plant *plant, void (*turn)(void *arg), void *arg)
@@ -243,7 +258,7 @@ enum ps_status plant_merge(struct plant *plant)
     begin_to_breathe(plant);
     enum ps_status st = ps_merge_once(&plant->keep, plant->now_ms, &result);
     plant->keep.breathe = NULL;
-    return told(plant, "merge", st);
+    return done(plant, "merge", st);
 }
 
 static enum ps_status oldest_live_file(struct plant *plant, int64_t *id)
@@ -268,14 +283,14 @@ enum ps_status plant_merge_file(struct plant *plant)
     if (st == PS_OK && file)
         st = ps_merge_file(&plant->keep, file, plant->now_ms, &result);
     plant->keep.breathe = NULL;
-    return told(plant, "merge file", st);
+    return done(plant, "merge file", st);
 }
 
 enum ps_status plant_retention(struct plant *plant)
 {
     struct ps_retention_result result;
     set_clock(plant);
-    return told(plant, "retention", ps_retention_apply(&plant->keep, plant->now_ms, &result));
+    return done(plant, "retention", ps_retention_apply(&plant->keep, plant->now_ms, &result));
 }
 
 enum ps_status plant_checkpoint(struct plant *plant)
@@ -288,7 +303,7 @@ enum ps_status plant_checkpoint(struct plant *plant)
         st = ps_db_checkpoint(db, &frames, &left);
         ps_db_close(db);
     }
-    return told(plant, "checkpoint", st);
+    return done(plant, "checkpoint", st);
 }
 
 /* Which files there are is for retention to say; that the oldest goes is what it promises. */
@@ -318,5 +333,5 @@ enum ps_status plant_shed(struct plant *plant)
     enum ps_status st = note_oldest(plant);
     if (st == PS_OK)
         st = ps_retention_shed(&plant->keep, &result);
-    return told(plant, "shed", st);
+    return done(plant, "shed", st);
 }

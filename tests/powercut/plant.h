@@ -107,6 +107,12 @@ struct plant_view {
     uint32_t cells[LEDGER_DEVICES][LEDGER_CELLS]; /* message numbers */
 };
 
+/** Keeps in plant->why which step failed, if it did. Returns `st` */
+enum ps_status plant_told(struct plant *plant, const char *what, enum ps_status st);
+/** Keeps in plant->why what cannot be. Returns PS_EPROTO */
+enum ps_status plant_wrong(struct plant *plant, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /** Everything through the history, and the latest values beside it. Returns: PS_OK; PS_EPROTO what
  *  is there cannot be (plant->why); a failure to read. */
 enum ps_status plant_read(struct plant *plant, struct plant_view *view);

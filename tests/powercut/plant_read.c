@@ -1,30 +1,10 @@
 /* plant_read: what there is, through the history. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/clock.h"
 #include "core/entity/attribute.h"
 #include "powercut/plant.h"
-
-static enum ps_status told(struct plant *plant, const char *what, enum ps_status st)
-{
-    if (st != PS_OK)
-        snprintf(plant->why, sizeof plant->why, "%s: %s", what, ps_status_text(st));
-    return st;
-}
-
-static enum ps_status wrong(struct plant *plant, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static enum ps_status wrong(struct plant *plant, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(plant->why, sizeof plant->why, format, args);
-    va_end(args);
-    return PS_EPROTO;
-}
 
 static struct ps_history history_of(const struct plant *plant)
 {
@@ -47,10 +27,11 @@ static enum ps_status note_points(struct plant *plant, unsigned device, unsigned
         unsigned cell;
         uint32_t message = grid_message(key, &point->value);
         if (!grid_find_cell(point->ts_ms, &cell) || !message)
-            return wrong(plant, "phantom: device %u key %s ts %lld message %u", device,
-                         grid_keys[key], (long long)point->ts_ms, message);
+            return plant_wrong(plant, "phantom: device %u key %s ts %lld message %u", device,
+                               grid_keys[key], (long long)point->ts_ms, message);
         if (cells[cell])
-            return wrong(plant, "doubled: device %u key %s cell %u", device, grid_keys[key], cell);
+            return plant_wrong(plant, "doubled: device %u key %s cell %u", device, grid_keys[key],
+                               cell);
         cells[cell] = message;
     }
     return PS_OK;
@@ -62,9 +43,9 @@ static enum ps_status compare_keys(struct plant *plant, unsigned device,
     for (unsigned key = 1; key < GRID_KEYS; key++) {
         for (unsigned cell = 0; cell < LEDGER_CELLS; cell++) {
             if (cells[key][cell] != cells[0][cell] && !plant->shed[cell])
-                return wrong(plant, "half: device %u cell %u has message %u under %s, %u under %s",
-                             device, cell, cells[0][cell], grid_keys[0], cells[key][cell],
-                             grid_keys[key]);
+                return plant_wrong(
+                    plant, "half: device %u cell %u has message %u under %s, %u under %s", device,
+                    cell, cells[0][cell], grid_keys[0], cells[key][cell], grid_keys[key]);
         }
     }
     return PS_OK;
@@ -96,8 +77,8 @@ static enum ps_status finish_read(struct plant *plant, const struct ps_history *
                                   enum ps_status st)
 {
     if (st == PS_OK && history->damaged)
-        st = wrong(plant, "damaged: %.200s", history->damage.data);
-    return st == PS_OK || plant->why[0] ? st : told(plant, "history", st);
+        st = plant_wrong(plant, "damaged: %.200s", history->damage.data);
+    return st == PS_OK || plant->why[0] ? st : plant_told(plant, "history", st);
 }
 
 static enum ps_status query_device(struct plant *plant, unsigned device,
@@ -253,15 +234,15 @@ static enum ps_status check_latest_of_key(struct plant *plant, unsigned device, 
     bool has = false;
     enum ps_status st = series ? latest_of(plant, series, &found, &point, &has) : PS_OK;
     if (st == PS_OK && has != (wanted->message != 0))
-        st = wrong(plant, "latest: device %u key %s has %s, wanted %u of cell %u", device,
-                   grid_keys[key], has ? "one" : "none", wanted->message, wanted->cell);
+        st = plant_wrong(plant, "latest: device %u key %s has %s, wanted %u of cell %u", device,
+                         grid_keys[key], has ? "one" : "none", wanted->message, wanted->cell);
     if (st == PS_OK && has &&
         (point.ts_ms != grid_cell_ms(wanted->cell) ||
          grid_message(key, &point.value) != wanted->message))
-        st = wrong(plant, "latest: device %u key %s is of ts %lld, not %u of cell %u", device,
-                   grid_keys[key], (long long)point.ts_ms, wanted->message, wanted->cell);
+        st = plant_wrong(plant, "latest: device %u key %s is of ts %lld, not %u of cell %u", device,
+                         grid_keys[key], (long long)point.ts_ms, wanted->message, wanted->cell);
     ps_series_newest_deinit(&found);
-    return st == PS_OK || plant->why[0] ? st : told(plant, "latest", st);
+    return st == PS_OK || plant->why[0] ? st : plant_told(plant, "latest", st);
 }
 
 static enum ps_status check_latest(struct plant *plant, unsigned device, const uint32_t *cells)
@@ -284,12 +265,12 @@ static enum ps_status read_attributes(struct plant *plant, uint32_t *cells)
     for (size_t i = 0; i < list.count && st == PS_OK; i++) {
         unsigned cell;
         if (sscanf(list.items[i].key, "a%u", &cell) != 1 || cell >= LEDGER_CELLS)
-            st = wrong(plant, "phantom: attribute %.20s", list.items[i].key);
+            st = plant_wrong(plant, "phantom: attribute %.20s", list.items[i].key);
         else
             cells[cell] = (uint32_t)list.items[i].value.integer;
     }
     ps_attribute_list_deinit(&list);
-    return st == PS_OK || plant->why[0] ? st : told(plant, "attributes", st);
+    return st == PS_OK || plant->why[0] ? st : plant_told(plant, "attributes", st);
 }
 
 enum ps_status plant_read(struct plant *plant, struct plant_view *view)
