@@ -34,7 +34,10 @@ int ps_cli_backup(int argc, char *const *argv, char *const *environment, FILE *o
     fprintf(out, "%s: %zu files copied (%s), %zu unchanged (%s), checked\n", shell.options.to,
             result.copied, ps_bytes_text(result.bytes_copied).data, result.reused,
             ps_bytes_text(result.bytes_reused).data);
-    return 0;
+    if (result.damaged)
+        fprintf(err, "%s: %zu damaged files are not in it: see fsck\n", shell.options.to,
+                result.damaged);
+    return result.damaged ? 1 : 0;
 }
 
 int ps_cli_restore(int argc, char *const *argv, char *const *environment, FILE *out, FILE *err)

@@ -107,6 +107,33 @@ class Operator(unittest.TestCase):
         self.assertEqual(2 * POINTS, len(self.values(1, other)))
         other.stop()
 
+    def test_what_was_damaged_in_the_target_is_copied_again(self):
+        call("backup", "--data", self.server.data, "--to", self.target)
+        stored = next((self.target / "telemetry").glob(f"{FILES[1]}-*.db"))
+        flip(stored, stored.stat().st_size // 2)
+        said = call("backup", "--data", self.server.data, "--to", self.target)
+        self.assertIn("2 files copied", said)
+        self.assertIn("2 unchanged", said)
+        call("restore", "--from", self.target, "--data", self.server.directory / "restored")
+        self.server.stop()
+
+    def test_a_copy_of_what_is_damaged_now_stays_in_the_target(self):
+        call("backup", "--data", self.server.data, "--to", self.target)
+        stored = next((self.target / "telemetry").glob(f"{FILES[1]}-*.db"))
+        self.damage(1, lambda path: path.write_bytes(b"x" * 100_000))
+        self.assert_named(1)
+        for _ in range(2):
+            said = call("backup", "--data", self.server.data, "--to", self.target, status=1)
+            self.assertIn("1 damaged files are not in it", said)
+            self.assertIn(f"{stored.name} of an earlier backup is kept", said)
+            self.assertTrue(stored.exists())
+        self.server.stop()
+        (self.server.data / "telemetry" / f"{FILES[1]}.db.damaged").unlink()
+        call("fsck", "--data", self.server.data, "--rebuild", status=1)
+        said = call("backup", "--data", self.server.data, "--to", self.target)
+        self.assertNotIn("kept", said)
+        self.assertFalse(stored.exists())
+
     def test_backups_while_points_pour_in_have_what_was_acknowledged_before(self):
         client = mqtt.Client(self.server.mqtt_port, username=self.device.token)
         self.addCleanup(client.close)

@@ -173,14 +173,17 @@ static enum ps_status check_installation(struct backup *backup)
     return PS_EINVAL;
 }
 
-/* Whether the last backup has this file with the same runs; then it is taken over. */
+/* Whether the last backup has this file with the same runs, and still as it was written; then it is
+ * taken over. */
 static bool reuse(struct backup *backup, const struct ps_backup_file *file)
 {
     const struct ps_backup_file *old = ps_backup_list_find(&backup->before, file->path);
     struct ps_path path;
-    struct stat info;
+    struct ps_file_sum sum;
+    struct ps_text why;
     if (!old || old->content != file->content || stored_path(backup, old->stored, &path) != PS_OK ||
-        stat(path.data, &info) != 0 || info.st_size != old->sum.bytes)
+        ps_file_sum_from_disk(path.data, &sum, &why) != PS_OK ||
+        !ps_file_sum_equal(&sum, &old->sum))
         return false;
     if (ps_backup_list_add(&backup->now, old) != PS_OK)
         return false;
@@ -271,6 +274,37 @@ static bool is_listed(const struct ps_backup_list *list, const char *stored)
     return false;
 }
 
+/* Whether DIR has the remains of a damaged file, set aside or rebuilt, that a copy of "<range>-<16
+ * digits>.db" may be the only whole one of. */
+static bool is_wanted_back(const struct backup *backup, const char *stored_name)
+{
+    struct ps_path folder;
+    struct ps_text why;
+    bool found = false;
+    int len = (int)strlen(stored_name) - 20;
+    if (ps_path_set(&folder, &why, "%s/telemetry", backup->settings->dir) != PS_OK)
+        return false;
+    DIR *dir = opendir(folder.data);
+    for (struct dirent *entry; dir && !found && (entry = readdir(dir));) {
+        const char *rest = entry->d_name + len;
+        found =
+            strncmp(entry->d_name, stored_name, (size_t)len) == 0 &&
+            (strncmp(rest, ".db.damaged", 11) == 0 || strncmp(rest, ".db.before-rebuild", 18) == 0);
+    }
+    if (dir)
+        closedir(dir);
+    return found;
+}
+
+static void tell_kept(const struct backup *backup, const char *stored)
+{
+    struct ps_text line;
+    const struct ps_upkeep_watcher *watcher = &backup->settings->watcher;
+    ps_text_set(&line, "%s of an earlier backup is kept: its original was damaged since", stored);
+    if (watcher->tell)
+        watcher->tell(watcher->arg, line.data);
+}
+
 /* `prefix`: what stands before the names of this folder in the list. */
 static void sweep_folder(const struct backup *backup, const struct ps_backup_list *kept,
                          const char *prefix)
@@ -282,9 +316,13 @@ static void sweep_folder(const struct backup *backup, const struct ps_backup_lis
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
         char stored[PS_BACKUP_NAME_SIZE + 256 + 16];
         snprintf(stored, sizeof stored, "%s%s", prefix, entry->d_name);
-        bool left_over = ends_with(stored, ".partial") || ends_with(stored, ".partial-journal") ||
-                         (is_stored_name(stored) && !is_listed(kept, stored));
-        if (left_over && stored_path(backup, stored, &path) == PS_OK)
+        bool partial = ends_with(stored, ".partial") || ends_with(stored, ".partial-journal");
+        bool left_over = is_stored_name(stored) && !is_listed(kept, stored);
+        if (left_over && is_wanted_back(backup, entry->d_name)) {
+            tell_kept(backup, stored);
+            continue;
+        }
+        if ((partial || left_over) && stored_path(backup, stored, &path) == PS_OK)
             (void)unlink(path.data); /* the next backup tries again */
     }
     if (dir)
