@@ -62,6 +62,13 @@ void ps_calendar_period(const struct ps_calendar *calendar, int64_t ts_ms, int64
         period_days(calendar->type, next, &first, &next);
         end = midnight_ms(&calendar->zone, next);
     }
-    *start_ms = midnight_ms(&calendar->zone, first);
+    int64_t start = midnight_ms(&calendar->zone, first);
+    if (ts_ms < start) {
+        /* It strikes midnight again later, and that is the one that counts: not yet. */
+        end = start;
+        period_days(calendar->type, first - 1, &first, &next);
+        start = midnight_ms(&calendar->zone, first);
+    }
+    *start_ms = start < ts_ms ? start : ts_ms; /* whatever a zone's file says */
     *end_ms = end;
 }

@@ -47,6 +47,38 @@ static double number_of(const struct ps_point *point)
 
 /* ---- minimum and maximum ---- */
 
+/* Triangles begin with the first number and end with the last, which need not be extremes. */
+static void note_ends(struct ps_thinning *thinning, const struct ps_point *points, size_t count)
+{
+    double number;
+    size_t first = 0, end = count;
+    while (first < count && !as_number(&points[first].value, &number))
+        first++;
+    if (first == count)
+        return;
+    while (!as_number(&points[end - 1].value, &number))
+        end--;
+    if (!thinning->has_ends)
+        thinning->head = points[first];
+    thinning->tail = points[end - 1];
+    thinning->has_ends = true;
+}
+
+static enum ps_status add_head(struct ps_thinning *thinning, const struct ps_point *next)
+{
+    bool missing = thinning->kind == PS_DOWNSAMPLE_LTTB && !thinning->picked.count &&
+                   thinning->head.ts_ms < next->ts_ms;
+    return missing ? ps_points_append(&thinning->picked, &thinning->head, 1) : PS_OK;
+}
+
+static enum ps_status add_tail(struct ps_thinning *thinning)
+{
+    const struct ps_points *picked = &thinning->picked;
+    bool missing = thinning->kind == PS_DOWNSAMPLE_LTTB && thinning->has_ends && picked->count &&
+                   thinning->tail.ts_ms > picked->points[picked->count - 1].ts_ms;
+    return missing ? ps_points_append(&thinning->picked, &thinning->tail, 1) : PS_OK;
+}
+
 static enum ps_status close_bucket(struct ps_thinning *thinning)
 {
     struct ps_thinning_bucket *bucket = &thinning->bucket;
@@ -55,7 +87,9 @@ static enum ps_status close_bucket(struct ps_thinning *thinning)
         bool rises = bucket->least.ts_ms < bucket->greatest.ts_ms;
         const struct ps_point *first = rises ? &bucket->least : &bucket->greatest;
         const struct ps_point *second = rises ? &bucket->greatest : &bucket->least;
-        st = ps_points_append(&thinning->picked, first, 1);
+        st = add_head(thinning, first);
+        if (st == PS_OK)
+            st = ps_points_append(&thinning->picked, first, 1);
         if (st == PS_OK && first->ts_ms != second->ts_ms)
             st = ps_points_append(&thinning->picked, second, 1);
     } else if (bucket->open) {
@@ -127,6 +161,7 @@ static enum ps_status thin(struct ps_thinning *thinning, const struct ps_point *
                            size_t count)
 {
     struct ps_thinning_bucket *bucket = &thinning->bucket;
+    note_ends(thinning, points, count);
     for (size_t at = 0; at < count;) {
         uint64_t index = index_of(thinning, points[at].ts_ms);
         if (bucket->open && bucket->index != index) {
@@ -233,6 +268,8 @@ static enum ps_status triangles(const struct ps_points *points, size_t wanted,
 enum ps_status ps_thinning_finish(struct ps_thinning *thinning, struct ps_points *out)
 {
     enum ps_status st = thinning->thins ? close_bucket(thinning) : PS_OK;
+    if (st == PS_OK && thinning->thins)
+        st = add_tail(thinning);
     if (st != PS_OK)
         return st;
     const struct ps_points *picked = &thinning->picked;

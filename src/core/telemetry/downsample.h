@@ -2,10 +2,10 @@
  *
  * MINMAX cuts the time between the first and the last point into points/2 buckets of equal width
  * and keeps the least and the greatest of each, in order of time: no spike is lost. LTTB keeps the
- * points that span the largest triangles with their neighbours (S. Steinarsson, "Downsampling Time
- * Series for Visual Representation", 2013). It is run over a MINMAX selection of four times as many
- * points, which looks the same and needs one pass and little memory (J. Van Der Donckt et al.,
- * "MinMaxLTTB", IEEE VIS 2023).
+ * first and the last number and the points that span the largest triangles with their neighbours
+ * (S. Steinarsson, "Downsampling Time Series for Visual Representation", 2013). It is run over a
+ * MINMAX selection of four times as many points, which looks the same and needs one pass and little
+ * memory (J. Van Der Donckt et al., "MinMaxLTTB", IEEE VIS 2023).
  *
  * Fewer points than asked for are left alone. Booleans count as 0 and 1. Other values have no
  * place on an axis: strings, JSON and NaN are passed over where there are numbers in the bucket;
@@ -30,9 +30,11 @@ struct ps_thinning {
     enum ps_downsample kind;
     size_t points;
     int64_t first_ms;
-    uint64_t width_ms;       /* of a bucket; 0: 2^64, all of time */
-    bool thins;              /* more came than asked for */
-    struct ps_points picked; /* all so far, or what was picked of them */
+    uint64_t width_ms; /* of a bucket; 0: 2^64, all of time */
+    bool thins;        /* more came than asked for */
+    bool has_ends;
+    struct ps_point head, tail; /* the first and the last number, if has_ends */
+    struct ps_points picked;    /* all so far, or what was picked of them */
     struct ps_thinning_bucket bucket;
 };
 

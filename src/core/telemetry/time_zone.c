@@ -17,7 +17,8 @@ enum {
     TYPE_BYTES = 6,
     NAME_BYTES_MAX = 64,
     DAY_S = 86400,
-    OFFSET_S_MAX = 26 * 3600, /* RFC 9636 allows no more */
+    OFFSET_S_MAX = 26 * 3600,          /* RFC 9636 allows no more */
+    RULE_OFFSET_S_MAX = 25 * 3600 - 1, /* of a rule 24:59:59; summer may be an hour more */
 };
 
 void ps_time_zone_deinit(struct ps_time_zone *zone)
@@ -88,7 +89,7 @@ static bool read_time(const char **at, int32_t *out)
 static bool read_offset(const char **at, int32_t *out)
 {
     int32_t west;
-    if (!read_time(at, &west) || west > OFFSET_S_MAX || west < -OFFSET_S_MAX)
+    if (!read_time(at, &west) || west > RULE_OFFSET_S_MAX || west < -RULE_OFFSET_S_MAX)
         return false;
     *out = -west;
     return true;
